@@ -1,0 +1,151 @@
+"""Object keys in S3 and key names in Redis, as pure functions of ids.
+
+No key is ever made of a user's own words: ids, hashes and checked names only.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import time
+from typing import Final
+
+from producer.contract.narration import AudioFormat
+
+NARRATION_ID: Final = re.compile(r"[a-z2-7]{26}")
+
+
+def new_id() -> str:
+    """Return a fresh id of 26 characters that sorts by the time it was made (48 bits of milliseconds, 80 random)."""
+    return _encode(int(time.time() * 1000).to_bytes(6, "big") + os.urandom(10))
+
+
+def id_of_key(idempotency_key: str) -> str:
+    """Return the id that belongs to an idempotency key: the same on every machine, with no look-up."""
+    return _encode(hashlib.sha256(b"idempotency-key\0" + idempotency_key.encode()).digest()[:16])
+
+
+def is_id(text: str) -> bool:
+    """Say whether a text has the form of an id."""
+    return NARRATION_ID.fullmatch(text) is not None
+
+
+def _encode(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()
+
+
+# Objects in S3. CHATTERQUEUE_S3_PREFIX goes in front of them; the object store does that.
+
+
+def request_key(narration_id: str) -> str:
+    """Return the key of a narration's request, text included."""
+    return f"narrations/{narration_id}/request.json"
+
+
+def request_pack_key(batch_id: str, index: int) -> str:
+    """Return the key of a pack: many requests of one batch in one object, so that a bulk submit is few PUTs."""
+    return f"batches/{batch_id}/requests-{index:05d}.jsonl"
+
+
+def plan_key(narration_id: str) -> str:
+    """Return the key of a narration's plan."""
+    return f"narrations/{narration_id}/plan.json"
+
+
+def manifest_key(narration_id: str) -> str:
+    """Return the key of a narration's manifest."""
+    return f"narrations/{narration_id}/manifest.json"
+
+
+def takes_key(narration_id: str) -> str:
+    """Return the key of the log of takes: every attempt at every segment, one JSON line each."""
+    return f"narrations/{narration_id}/takes.jsonl"
+
+
+def audio_key(narration_id: str, audio_format: AudioFormat) -> str:
+    """Return the key of a narration's finished audio."""
+    return f"narrations/{narration_id}/audio.{audio_format.value}"
+
+
+def segment_key(segment_hash: str) -> str:
+    """Return the key of a segment's audio; `segment_hash` is the SHA-256 of all that decides how it sounds."""
+    return f"segments/{segment_hash[:2]}/{segment_hash}.flac"
+
+
+def voice_record_key(name: str) -> str:
+    """Return the key of a voice's record."""
+    return f"voices/{name}.json"
+
+
+def voice_audio_key(sha256: str) -> str:
+    """Return the key of a voice's reference audio."""
+    return f"voices/{sha256}.wav"
+
+
+class RedisKeys:
+    """Key names in Redis under one prefix.
+
+    The segments of a narration and its two other pieces of work, planning and assembling, are *items*: the
+    strings `plan`, `assemble`, `0`, `1`, ... Every structure below that is said to hold items holds these.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def record(self, narration_id: str) -> str:
+        """Hash: the narration's record."""
+        return f"{self._prefix}narration:{narration_id}"
+
+    def done(self, narration_id: str) -> str:
+        """Bitmap: segment index -> done."""
+        return f"{self.record(narration_id)}:done"
+
+    def waiting(self, narration_id: str) -> str:
+        """Sorted set: item -> millisecond (Redis time) at which its message was sent, or from which it may be."""
+        return f"{self.record(narration_id)}:waiting"
+
+    def leases(self, narration_id: str) -> str:
+        """Sorted set: item -> millisecond (Redis time) at which its lease ends."""
+        return f"{self.record(narration_id)}:leases"
+
+    def tokens(self, narration_id: str) -> str:
+        """Hash: item -> fencing token of whoever holds the lease."""
+        return f"{self.record(narration_id)}:tokens"
+
+    def attempts(self, narration_id: str) -> str:
+        """Hash: item -> attempts, counted when the item is claimed."""
+        return f"{self.record(narration_id)}:attempts"
+
+    def takes(self, narration_id: str) -> str:
+        """Hash: segment index -> the facts of its accepted take, as JSON."""
+        return f"{self.record(narration_id)}:takes"
+
+    def failures(self, narration_id: str) -> str:
+        """Hash: segment index -> why it failed for good, as JSON."""
+        return f"{self.record(narration_id)}:failures"
+
+    def log(self, narration_id: str) -> str:
+        """List: what happened to its items, one JSON line each; becomes `takes.jsonl`."""
+        return f"{self.record(narration_id)}:log"
+
+    def active(self) -> str:
+        """Sorted set: ids of narrations that have not ended -> millisecond of creation."""
+        return f"{self._prefix}active"
+
+    def narrations(self) -> str:
+        """Sorted set: ids of all narrations that have a record -> millisecond of creation."""
+        return f"{self._prefix}narrations"
+
+    def batch(self, batch_id: str) -> str:
+        """Sorted set: ids of a batch's narrations -> their place in it."""
+        return f"{self._prefix}batch:{batch_id}"
+
+    def reconciler_lock(self) -> str:
+        """String: which worker runs the reconciler now."""
+        return f"{self._prefix}reconciler"
+
+    def workers(self) -> str:
+        """Hash: worker name -> its last heartbeat, as JSON."""
+        return f"{self._prefix}workers"

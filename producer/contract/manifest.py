@@ -1,0 +1,95 @@
+"""What a narration turned into: every segment's place in the audio, stored as `manifest.json`.
+
+(The file of narrations to submit is the *bulk file*, `producer.bulk`.)
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from producer.contract.narration import SCHEMA_VERSION
+from producer.contract.plan import Boundary
+from producer.contract.status import State
+
+
+class TakeFacts(BaseModel):
+    """What the ledger keeps of a segment's accepted take."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: Object key of the segment's FLAC file, without the S3 prefix.
+    key: str
+    num_samples: int
+    sample_rate_hz: int
+    seed: int
+    #: True if the audio was in the segment cache and nothing was synthesized.
+    is_reused: bool
+    #: Seconds that the synthesis took; 0 if reused.
+    synthesis_s: float
+    worker: str
+
+
+class ManifestSegment(BaseModel):
+    """One segment's place in the text and in the audio."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    index: int
+    #: Span in the original text, in characters.
+    start: int
+    end: int
+    boundary: Boundary
+    #: False: the audio holds nothing for this span; `error_code` says why.
+    is_present: bool
+    key: str | None = None
+    offset_samples: int
+    num_samples: int
+    pause_after_samples: int
+    offset_s: float
+    duration_s: float
+    seed: int | None = None
+    attempts: int
+    is_reused: bool = False
+    error_code: str | None = None
+    error: str | None = None
+
+
+class AudioObject(BaseModel):
+    """The finished audio in S3."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    key: str
+    format: str
+    content_type: str
+    size_bytes: int
+    sha256: str
+    sample_rate_hz: int
+    num_samples: int
+    duration_s: float
+
+
+class Manifest(BaseModel):
+    """The proof of completeness that lies beside the audio."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    narration_id: str
+    custom_id: str | None
+    title: str | None
+    state: State
+    engine_identity: str | None
+    #: Whether every present segment carries the Perth watermark; engines without a neural voice have none.
+    is_watermarked: bool
+    voice: str
+    voice_sha256: str | None
+    language: str
+    text_sha256: str
+    num_chars: int
+    created_at: datetime
+    #: None when every segment failed.
+    audio: AudioObject | None
+    segments: tuple[ManifestSegment, ...]

@@ -1,0 +1,1 @@
+"""The worker: Celery processes that split, synthesize and assemble narrations."""

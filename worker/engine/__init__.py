@@ -1,0 +1,4 @@
+"""Engines: what turns segments into audio, behind one Protocol.
+
+Tensor dimensions, where tensors are: B rows, T tokens, H heads, D head size, V vocabulary.
+"""

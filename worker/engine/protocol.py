@@ -1,0 +1,88 @@
+"""What every engine can do. The worker knows engines by this Protocol only."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from producer.contract.narration import EngineName, ModelName
+from worker.engine.request import SegmentRequest, Take
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    """What the engine's heartbeat says."""
+
+    is_ready: bool
+    num_in_flight: int
+    num_finished: int
+    #: Seconds since a take was last finished or begun while work was waiting; 0 when idle.
+    stalled_s: float
+
+
+class Engine(Protocol):
+    """Turns segments into audio, as many at a time as it likes."""
+
+    @property
+    def name(self) -> EngineName:
+        """Which engine this is; never AUTO."""
+        ...
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples per second of every take."""
+        ...
+
+    @property
+    def is_watermarked(self) -> bool:
+        """Whether every take carries the Perth watermark."""
+        ...
+
+    @property
+    def num_slots(self) -> int:
+        """How many segments it works on at once; the worker feeds it twice as many."""
+        ...
+
+    def load(self) -> None:
+        """Load and check everything, once per process; blocks.
+
+        Raises:
+            WorkerStartError: this process must not take work.
+        """
+        ...
+
+    def warm_up(self) -> None:
+        """Speak once, so that the first segment is as fast as the hundredth; blocks.
+
+        Raises:
+            WorkerStartError: the first take is not usable.
+        """
+        ...
+
+    def identity(self, model: ModelName) -> str:
+        """Return what decides the sound beside the request: engine, model, revision, precision; as one string.
+
+        Raises:
+            EngineUnavailableError: if this engine does not have that model.
+        """
+        ...
+
+    def submit(self, request: SegmentRequest) -> Future[Take]:
+        """Queue a segment; returns at once. The future fails with a `SynthesisError`.
+
+        A cancelled future is not begun. Takes are reproducible: equal requests give equal audio on the same machine.
+
+        Raises:
+            LanguageUnsupportedError: at once, if the engine does not speak the language.
+            EngineUnavailableError: at once, if it does not have the model.
+        """
+        ...
+
+    def health(self) -> EngineHealth:
+        """Return how it does; cheap, from any thread."""
+        ...
+
+    def close(self, timeout_s: float) -> None:
+        """Take no more segments, wait for those being spoken, let go of everything."""
+        ...

@@ -1,0 +1,79 @@
+"""One synthesis: what goes into an engine and what comes out.
+
+Knows nothing of Celery, the ledger or torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from producer.contract.narration import ModelName, Parameters
+
+#: Part of every segment's hash: raise it when a change of ours alters how the same request sounds.
+SYNTHESIS_VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class VoiceReference:
+    """Reference audio on this machine's disk: mono 16-bit PCM WAV, named by its hash."""
+
+    sha256: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRequest:
+    """One segment to be spoken, with everything that decides how it sounds."""
+
+    text: str
+    language: str
+    #: Never AUTO: whoever makes the request has chosen.
+    model: ModelName
+    #: None: the engine's own voice.
+    voice: VoiceReference | None
+    parameters: Parameters
+    #: The segment's own seed, 0 <= seed < 2**32.
+    seed: int
+
+    def content_hash(self, engine_identity: str) -> str:
+        """Return the SHA-256 that names this segment's audio: equal hashes sound the same."""
+        content = {
+            "version": SYNTHESIS_VERSION,
+            "engine": engine_identity,
+            "text": self.text,
+            "language": self.language,
+            "voice": self.voice.sha256 if self.voice else None,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "seed": self.seed,
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One finished attempt at a segment."""
+
+    #: [num_samples] float32, mono, -1 to 1.
+    pcm: NDArray[np.float32]
+    sample_rate_hz: int
+    seed: int
+    #: Seconds of engine time.
+    synthesis_s: float
+    is_watermarked: bool
+
+
+def segment_seed(narration_seed: int, text: str) -> int:
+    """Return a segment's seed, 0 <= seed < 2**32.
+
+    It follows from the text and not from the position, so that a sentence inserted into a book changes no other
+    segment and all of them are found in the segment cache.
+    """
+    digest = hashlib.sha256(f"{narration_seed}\0{text}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")

@@ -1,0 +1,53 @@
+"""The worker's own knobs, on top of what both sides agree on.
+
+Only `worker.app`, the supervisor and the health check read them; everything else is handed values.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from producer.contract.narration import EngineName
+from producer.contract.settings import Settings
+
+
+class WorkerSettings(Settings):
+    """Settings of a worker process, from CHATTERQUEUE_* variables."""
+
+    engine: EngineName = EngineName.AUTO
+    #: `auto` is full precision (fp32) for now.
+    precision: Literal["auto", "fp32"] = "auto"
+    #: Folder with the checkpoint files of chatterbox-tts, English, multilingual or both.
+    model_dir: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    #: Segments that the worker holds at once; None: twice what the engine works on.
+    concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
+    #: Threads of an engine on the CPU, one segment each.
+    num_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
+
+    #: Seconds until the work of a dead process is given to another; renewed every third of it.
+    lease_s: Annotated[float, Field(ge=1, le=600)] = 30.0
+    #: Segments of one narration that are in the queue at once.
+    window: Annotated[int, Field(ge=1, le=4096)] = 64
+    max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    #: Seconds after which a message that nobody has taken, and that is not in its queue, counts as lost.
+    lost_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0
+    #: Seconds that a drain waits for running items after SIGTERM before it gives them back.
+    drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+
+    #: Reference audio and the like; safe to delete.
+    cache_dir: Path = Path(tempfile.gettempdir()) / "chatterqueue-cache"
+    #: Where each process writes its heartbeat, for `python -m worker.health`.
+    heartbeat_dir: Path = Path(tempfile.gettempdir()) / "chatterqueue-heartbeat"
+
+    #: Voices whose conditionals an engine keeps in memory.
+    max_cached_voices: Annotated[int, Field(ge=1, le=1024)] = 8
+
+    #: Seconds that the test engine takes for each segment, one at a time, as a GPU would; 0: as fast as it can.
+    tone_segment_s: Annotated[float, Field(ge=0, le=60)] = 0.0
