@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 import time
 from pathlib import Path
 
 import redis
+from processes import descendants, send_signal
 
 from producer.stack import worker_command
 
@@ -52,13 +51,13 @@ class WorkerProcess:
     def kill9(self) -> None:
         """Kill the supervisor and every process below it with -9, at once: a machine that loses power."""
         for pid in [self.pid, *descendants(self.pid)]:
-            signal_process(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
         self._process.wait(10)
 
     def kill9_children(self) -> None:
         """Kill only what the supervisor has started, so that it starts it again."""
         for pid in descendants(self.pid):
-            signal_process(pid, signal.SIGKILL)
+            send_signal(pid, signal.SIGKILL)
 
     def terminate(self, timeout_s: float = 45.0) -> int:
         """Ask the worker to drain and end; return its exit status."""
@@ -79,25 +78,4 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self.kill9()
             for pid in below:
-                signal_process(pid, signal.SIGKILL)
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the ids of all processes below one, children first."""
-    listing = subprocess.run(["ps", "-axo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children: dict[int, list[int]] = {}
-    for line in listing.splitlines():
-        child, parent = map(int, line.split())
-        children.setdefault(parent, []).append(child)
-    found, queue = [], [pid]
-    while queue:
-        below = children.get(queue.pop(0), [])
-        found += below
-        queue += below
-    return found
-
-
-def signal_process(pid: int, number: signal.Signals) -> None:
-    """Send a signal; a process that is gone already is no error."""
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+                send_signal(pid, signal.SIGKILL)

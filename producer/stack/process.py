@@ -5,10 +5,8 @@ Knows nothing of what runs in it.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -104,25 +102,6 @@ class GuardedProcess:
         except OSError:
             return ""
         return "\n".join(lines[-num_lines:])
-
-
-def wait_until_gone(pid: int, deadline_s: float) -> bool:
-    """Wait until a process that is not our child has ended; say whether it has.
-
-    Args:
-        pid: Its process id.
-        deadline_s: `time.monotonic()` at which to give up.
-    """
-    while True:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            pass
-        if time.monotonic() >= deadline_s:
-            return False
-        time.sleep(0.05)
 
 
 def worker_command(role: str = "all", *arguments: str) -> list[str]:

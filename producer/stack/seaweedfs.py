@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: The roles of one `weed mini` process; each takes its port and, for gRPC, the one 10,000 above.
 ROLES: Final = ("s3", "master", "volume", "filer", "admin")
 
+#: Where it makes its Unix sockets, whatever it is told.
+SOCKET_DIR: Final = Path("/tmp")  # noqa: S108 - its choice, not ours
+
 BUCKET: Final = "narrations"
 REGION: Final = "us-east-1"
 
@@ -127,9 +130,9 @@ def is_s3_ready(client: S3Client) -> bool:
 
 
 def remove_sockets(ports: Mapping[str, int]) -> None:
-    """Remove the Unix sockets of a server that has ended; it makes them in /tmp, whatever it is told."""
+    """Remove the Unix sockets of a server that has ended."""
     numbers = {str(port + offset) for port in ports.values() for offset in (0, GRPC_OFFSET)}
-    for socket in Path("/tmp").glob("seaweedfs-*.sock"):  # noqa: S108 - its own choice
+    for socket in SOCKET_DIR.glob("seaweedfs-*.sock"):
         if socket.stem.rpartition("-")[2] in numbers:
             with contextlib.suppress(OSError):
                 socket.unlink()
