@@ -6,17 +6,17 @@ Knows nothing of Celery or S3. Celery delivers messages, at most roughly; the le
 from __future__ import annotations
 
 from producer.ledger.ledger import Ledger
-from producer.ledger.outcomes import Claim, ClaimOutcome, Creation, CreationOutcome, Dispatch, NewNarration, Resend
+from producer.ledger.outcomes import Claim, ClaimOutcome, Creation, Dispatch, NewNarration, Outcome, Resend
 from producer.ledger.record import LedgerRecord
 
 __all__ = [
     "Claim",
     "ClaimOutcome",
     "Creation",
-    "CreationOutcome",
     "Dispatch",
     "Ledger",
     "LedgerRecord",
     "NewNarration",
+    "Outcome",
     "Resend",
 ]

@@ -23,7 +23,7 @@ class NewNarration:
     request_ref: str
 
 
-class CreationOutcome(StrEnum):
+class Outcome(StrEnum):
     """What became of a narration that was handed in."""
 
     CREATED = "created"
@@ -36,7 +36,7 @@ class Creation:
     """The answer to one `NewNarration`."""
 
     narration_id: str
-    outcome: CreationOutcome
+    outcome: Outcome
     #: What the plan's message says in its header; 0 unless CREATED, for then there is nothing to send.
     sent_ms: int
 

@@ -13,7 +13,7 @@ from producer.connection import redis_errors
 from producer.contract.errors import NarrationNotFoundError
 from producer.contract.status import NarrationStatus, State
 from producer.ledger.access import DAY_MS, LedgerAccess
-from producer.ledger.outcomes import Creation, CreationOutcome, NewNarration
+from producer.ledger.outcomes import Creation, NewNarration, Outcome
 from producer.ledger.reading import prune_index, read_fields, read_statuses, recent_statuses
 from producer.ledger.record import LedgerRecord, fields_of
 from producer.ledger.scripting import Call
@@ -36,7 +36,7 @@ class Register(LedgerAccess):
             calls = [self._creation(entry, f"{token}{at}") for at, entry in enumerate(entries)]
             replies = self._scripts.run_many("create", calls)
         return [
-            Creation(entry.request.id, CreationOutcome(outcome.decode()), sent_ms)
+            Creation(entry.request.id, Outcome(outcome.decode()), sent_ms)
             for entry, (outcome, sent_ms) in zip(entries, replies, strict=True)
         ]
 
