@@ -81,7 +81,7 @@ def test_both_servers_refuse_who_has_no_credentials(stack):
     with redis.Redis(port=port) as client, pytest.raises(redis.exceptions.AuthenticationError):
         client.ping()
     for keys in ({"secret": "wrong"}, {"access": "wrong"}):
-        with pytest.raises(ClientError, match="403|SignatureDoesNotMatch|InvalidAccessKeyId"):
+        with pytest.raises(ClientError, match=r"403|SignatureDoesNotMatch|InvalidAccessKeyId"):
             s3_client(environment, **keys).list_objects_v2(Bucket="narrations")
 
 
