@@ -11,7 +11,9 @@ ChatterqueueError
 │   ├── SegmentUnspeakableError the text of the segment gives no speech, or does not fit the model
 │   ├── NoEndOfSpeechError      the model did not stop; the audio is cut off
 │   └── EngineFaultError        the engine of this process is broken; only a new process mends it
+├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
+├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
 """
 
@@ -97,11 +99,35 @@ class EngineFaultError(SynthesisError):
     code = "engine_fault"
 
 
+class VoiceDamagedError(ChatterqueueError):
+    """Reference audio that is not what its name says. Argument: the hash."""
+
+    code = "voice_damaged"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"the reference audio {self.args[0]} in S3 has another content than its name says; add the voice again"
+
+
 class DrainingError(ChatterqueueError):
     """The process is going down; whoever waits gives the item back."""
 
     code = "draining"
     is_retryable = True
+
+
+class LeaseLostError(ChatterqueueError):
+    """The item is no longer ours: whatever came of it is dropped. Arguments: narration id, item."""
+
+    code = "lease_lost"
+
+    def __init__(self, narration_id: str, item: str) -> None:
+        super().__init__(narration_id, item)
+
+    def __str__(self) -> str:
+        return f"item {self.args[1]} of narration {self.args[0]} is no longer ours"
 
 
 class AssemblyError(ChatterqueueError):
