@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 MAX_SKEW_S: Final = 5.0
 
 #: Seconds after its last heartbeat for which a worker counts as alive.
-ALIVE_S: Final = 60.0
+ALIVE_S: Final = 30.0
 
 
 class Grade(StrEnum):
@@ -113,15 +113,14 @@ def _workers(heartbeats: dict[bytes, bytes]) -> Iterator[Finding]:
     if not alive:
         yield Finding("workers", Grade.WARNING, "none is running", "start one: chatterqueue worker")
     for name, beat in sorted(alive.items()):
-        details = ", ".join(str(beat[field]) for field in ("role", "engine", "state") if beat.get(field))
-        yield Finding("worker", Grade.OK, f"{name} ({details})" if details else name)
+        yield Finding("worker", Grade.OK, f"{name}: {beat.get('engine') or 'no engine'}, role {beat.get('role')}")
 
 
 def _heartbeat(raw: bytes) -> dict[str, Any] | None:
     """Return a worker's heartbeat; None if it is older than that of a live worker, or none at all."""
     try:
         beat = json.loads(raw)
-        age_s = time.time() - float(beat["at_ms"]) / 1000
+        age_s = time.time() - float(beat["at_s"])
     except (ValueError, TypeError, KeyError):
         return None
     return beat if age_s < ALIVE_S else None
