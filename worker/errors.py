@@ -15,6 +15,7 @@ ChatterqueueError
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 ├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
+    └── SegmentsUnusableError   stored segments are gone or broken, and have to be spoken again
 """
 
 from __future__ import annotations
@@ -141,3 +142,17 @@ class AssemblyError(ChatterqueueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SegmentsUnusableError(AssemblyError):
+    """Stored segments are gone or broken. Arguments: what was found, the indexes of all such segments."""
+
+    code = "segments_unusable"
+
+    def __init__(self, reason: str, indexes: list[int]) -> None:
+        ChatterqueueError.__init__(self, reason, indexes)
+
+    @property
+    def indexes(self) -> list[int]:
+        """The segments that have to be spoken again, ascending."""
+        return list(self.args[1])
