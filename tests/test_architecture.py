@@ -111,3 +111,19 @@ def test_every_line_of_the_acceptance_list_names_a_test_that_exists():
                 faults.append(f"no such test: {path}::{function}")
 
     assert faults == []
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "CONTRIBUTING.md", "docs/deploy.md", ".github/workflows/ci.yml", ".ci/run"]
+)
+def test_every_word_for_make_that_a_document_names_is_in_the_makefile(document):
+    words = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    text = (ROOT / document).read_text()
+    named = set(re.findall(r"(?:^|`|run: )make ([a-z]+)", text, re.MULTILINE))
+
+    assert named <= words
+
+
+def test_actions_are_pinned_by_commit():
+    for used in re.findall(r"uses: (.*)", (ROOT / ".github" / "workflows" / "ci.yml").read_text()):
+        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v[\d.]+", used)
