@@ -27,9 +27,9 @@ ENGLISH, MULTILINGUAL, BOTH = "english", "multilingual", "both"
 
 SEED = 20_261_122
 #: Speech tokens after which the model wants to stop, 40 ms each.
-NUM_SPEECH_TOKENS = 16
+NUM_SPEECH_TOKENS = 12
 #: Speech tokens of the built-in voice's prompt; the flow works on prompt and speech together.
-NUM_PROMPT_TOKENS = 6
+NUM_PROMPT_TOKENS = 5
 #: The multilingual model's end-of-speech check looks into layers 9, 12 and 13.
 NUM_LAYERS = {ENGLISH: 1, MULTILINGUAL: 14}
 ANALYSED_HEADS = ((12, 15), (13, 11), (9, 2))
@@ -176,8 +176,10 @@ def _rig_t3(t3: Any, model: str) -> None:
     t3.speech_head.weight[t3.hp.stop_speech_token, STOP_NUMBER] = 4.0
     t3.text_emb.weight[:, [STOP_NUMBER, SPEECH_NUMBER, END_OF_TEXT_NUMBER]] = 0.0
     t3.text_emb.weight[t3.hp.stop_text_token, END_OF_TEXT_NUMBER] = LOUD
-    # A random attention layer hardly changes the sum it adds to: the first one is made to, or no text would matter.
+    # A random attention layer hardly changes the sum it adds to: the first one is made to, or no text would matter,
+    # and no exaggeration.
     t3.tfmr.layers[0].self_attn.o_proj.weight *= 60
+    t3.cond_enc.emotion_adv_fc.weight *= 30
     for layer in t3.tfmr.layers:
         layer.self_attn.o_proj.weight[: END_OF_TEXT_NUMBER + 1] = 0.0
         layer.mlp.down_proj.weight[: END_OF_TEXT_NUMBER + 1] = 0.0
