@@ -12,7 +12,7 @@ from producer.contract.narration import EngineName
 from worker.engine.protocol import Engine
 from worker.engine.tone import ToneEngine
 from worker.errors import WorkerStartError
-from worker.models.checkpoint import find_models
+from worker.models.checkpoint import check_folder, find_models
 from worker.settings import WorkerSettings
 
 #: What an engine imports beyond the base install, and the extra that brings it.
@@ -40,6 +40,7 @@ def build_engine(name: EngineName, settings: WorkerSettings) -> Engine:
 
     Raises:
         WorkerStartError: if what it needs is not installed or not set, naming what to do.
+        ModelLoadError: if the folder of the weights lacks a file.
     """
     modules, extra = _NEEDS.get(name, ((), ""))
     if missing := _missing(modules):
@@ -58,6 +59,8 @@ def build_engine(name: EngineName, settings: WorkerSettings) -> Engine:
             raise WorkerStartError(
                 "engine chatterbox needs weights: set CHATTERQUEUE_MODEL_DIR to the folder of a checkpoint"
             )
+        check_folder(settings.model_dir)  # before torch is imported, which takes ten seconds and more
+
         from worker.engine.chatterbox import ChatterboxEngine
 
         return ChatterboxEngine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from producer.contract.keys import audio_key, manifest_key, request_key, takes_key
@@ -49,7 +49,8 @@ class Assemble(Protocol):
         store: Any,
         *,
         audio_format: AudioFormat,
-        title: str | None,
+        title: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Assembled: ...
 
 
@@ -81,9 +82,11 @@ class Assembler:
             takes,
             failures,
             self._ledger.attempts(lease.narration_id),
-            _StoreUnderLease(self._store, lease),
+            self._store,
             audio_format=request.narration.format,
             title=request.narration.title,
+            # Ends a long assembly when the lease is lost or the process has no more time.
+            progress=lambda _done, _total: lease.check(),
         )
         state, code, reason = _verdict(len(plan.segments), failures)
         manifest = self._manifest(request, plan, takes, assembled, state)
@@ -127,21 +130,6 @@ class Assembler:
             audio=assembled.audio,
             segments=assembled.segments,
         )
-
-
-class _StoreUnderLease:
-    """The store, but its reads end a long assembly when the lease is lost or the process has no more time."""
-
-    def __init__(self, store: Store, lease: Lease) -> None:
-        self._store = store
-        self._lease = lease
-
-    def get(self, key: str) -> bytes:
-        self._lease.check()
-        return self._store.get(key)
-
-    def upload(self, key: str, content_type: str) -> Any:
-        return self._store.upload(key, content_type)
 
 
 def _verdict(num_segments: int, failures: Mapping[int, tuple[str, str]]) -> tuple[State, str | None, str | None]:
