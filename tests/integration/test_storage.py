@@ -107,7 +107,7 @@ def test_a_place_that_cannot_be_written_to_is_named(store: ObjectStore, tmp_path
     store.put("audio", b"data", "audio/mpeg")
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "elsewhere")
-    for path, words in [(tmp_path, "a folder"), (link, "symbolic link"), (tmp_path / "no" / "file", "not there")]:
+    for path, words in [(tmp_path, "a folder"), (link, "symbolic link"), (tmp_path / "no" / "file", "no folder")]:
         with pytest.raises(OutputPathError, match=words):
             store.download("audio", path)
     assert list(tmp_path.iterdir()) == [link]
