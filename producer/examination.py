@@ -134,7 +134,8 @@ def _storage(services: Services) -> Iterator[Finding]:
     except StorageUnavailableError as error:
         problems = [f"{error.args[0]}: {error.args[1]}"]
     for problem in problems:
-        yield Finding("S3", Grade.PROBLEM, problem, remedy)
+        text, _, own_remedy = problem.partition("; ")
+        yield Finding("S3", Grade.PROBLEM, text, own_remedy or remedy)
     if not problems:
         yield Finding("S3", Grade.OK, f"{address}: a probe was written, read and removed")
 

@@ -42,7 +42,8 @@ def print_result(document: Any, human: RenderableType) -> None:
     printer = console()
     with printer.capture() as capture:
         printer.print(human, markup=False)
-    _write(capture.get())
+    # rich fills lines up with blanks.
+    _write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def print_lines(document: Any, lines: list[str]) -> None:

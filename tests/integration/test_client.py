@@ -1,4 +1,4 @@
-"""The client on a real Redis and a real S3 server, without a worker: what is stored, queued, refused and left behind."""
+"""The client on a real Redis and S3 server, without a worker: what is stored, queued, refused and left behind."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_a_narration_goes_in_and_its_audio_comes_out(settings: Settings, start_w
         assert manifest.narration_id == job.id
         assert manifest.audio is not None
         assert manifest.audio.size_bytes == status.size_bytes
-        assert "".join(text[segment.start : segment.end] for segment in manifest.segments).split() == text.split()
+        assert " ".join(text[segment.start : segment.end] for segment in manifest.segments).split() == text.split()
 
 
 def test_a_batch_ends_as_a_whole(settings: Settings, start_worker):

@@ -1,4 +1,4 @@
-"""The client when a service is down, frozen or refuses it: a named error within five seconds, and nothing left behind."""
+"""The client when a service is down, frozen or refuses it: an error by name within five seconds, nothing left."""
 
 from __future__ import annotations
 
@@ -85,9 +85,10 @@ def test_wrong_credentials_are_named(settings: Settings, redis_client: Redis, mo
 
 
 def test_a_missing_bucket_is_named(settings: Settings, redis_client: Redis):
-    with Client(settings.model_copy(update={"s3_bucket": "no-such-bucket"})) as client:
-        with refused_in_time(StorageUnavailableError, "no-such-bucket.*the bucket is not there"):
-            client.submit(Narration(text="One."))
+    elsewhere = settings.model_copy(update={"s3_bucket": "no-such-bucket"})
+    reason = "no-such-bucket.*the bucket is not there"
+    with Client(elsewhere) as client, refused_in_time(StorageUnavailableError, reason):
+        client.submit(Narration(text="One."))
     assert list(redis_client.scan_iter(f"{settings.redis_prefix}*")) == []
 
 

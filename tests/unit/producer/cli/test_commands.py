@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from producer.cli import main
-from producer.cli.application import EXIT_CODES
+from producer.cli.application import _COMMANDS, _VOICE_COMMANDS, EXIT_CODES
 from producer.contract.errors import ExitCode
 
 
@@ -157,7 +157,7 @@ def test_a_missing_worker_extra_is_named_with_the_line_that_installs_it(monkeypa
     assert not Path(".chatterqueue").exists()
 
 
-@pytest.mark.parametrize("line", ["", "narrate", "up", "submit", "status", "watch", "fetch", "url", "cancel", "list", "worker", "doctor", "voices add"])  # fmt: skip
+@pytest.mark.parametrize("line", ["", *_COMMANDS, *(f"voices {name}" for name in _VOICE_COMMANDS)])
 def test_the_help_of_every_command_lists_the_exit_codes(line: str, capsys):
     assert main([*line.split(), "--help"]) == 0
     assert EXIT_CODES.split(";")[-1].strip() in " ".join(capsys.readouterr().out.split())
