@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 
 
 def register(app: Celery) -> None:
-    """Give an app the tasks."""
+    """Give an app the tasks: this one and no other, as the process has a second app that only sends."""
 
-    @app.task(name=PLAN_TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
+    @app.task(name=PLAN_TASK, bind=True, shared=False, typing=False)  # type: ignore[untyped-decorator]
     def plan(task: Any, *_: Any, **fields: Any) -> None:
         _handle(task, fields, lambda process: process.planner.run(narration_id_of(fields)))
 
-    @app.task(name=SYNTHESIZE_TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
+    @app.task(name=SYNTHESIZE_TASK, bind=True, shared=False, typing=False)  # type: ignore[untyped-decorator]
     def synthesize(task: Any, *_: Any, **fields: Any) -> None:
         _handle(task, fields, lambda process: process.synthesizer.run(narration_id_of(fields), index_of(fields)))
 
-    @app.task(name=ASSEMBLE_TASK, bind=True, typing=False)  # type: ignore[untyped-decorator]
+    @app.task(name=ASSEMBLE_TASK, bind=True, shared=False, typing=False)  # type: ignore[untyped-decorator]
     def assemble(task: Any, *_: Any, **fields: Any) -> None:
         _handle(task, fields, lambda process: process.assembler.run(narration_id_of(fields)))
 
