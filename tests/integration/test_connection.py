@@ -110,10 +110,19 @@ def test_a_wrong_password_is_named_and_not_shown(serve: Serve, password: str) ->
     assert "wrong" not in str(error)
 
 
-def test_an_unusable_url_is_a_fault_of_the_settings() -> None:
+@pytest.mark.parametrize("place", ["127.0.0.1:port/0", "127.0.0.1:6379/0?socket_patience=1"])
+def test_an_unusable_url_is_a_fault_of_the_settings(place: str) -> None:
     with pytest.raises(SettingsError, match="CHATTERQUEUE_REDIS_URL") as caught:
-        connect_redis(Settings(redis_url=SecretStr("redis://:hunter2@127.0.0.1:port/0")))
+        connect_redis(Settings(redis_url=SecretStr(f"redis://:hunter2@{place}")))
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_behind_a_unix_socket_is_reached(tmp_path: Path) -> None:
+    path = tmp_path / "v.sock"
+    with ValkeyServer(data_dir=str(tmp_path / "valkey"), unix_socket_path=str(path)):
+        settings = Settings(redis_url=SecretStr(f"unix://{path}"))
+        assert connect_redis(settings).ping()
+    assert str(path) in str(refusal(settings, lambda client: client.ping()))
 
 
 def test_a_full_server_refuses_new_narrations_and_still_lets_old_ones_end(serve: Serve) -> None:

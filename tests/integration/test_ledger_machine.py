@@ -5,6 +5,7 @@ Hypothesis plays workers that die, freeze, come back with old tokens and repeat 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 import pytest
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.integration
 WINDOW = 3
 MAX_ATTEMPTS = 3
 
-segments = st.integers(0, 7)
+segments = st.integers(0, 6)
 items = st.one_of(st.just("assemble"), segments.map(str))
 delays = st.sampled_from([0.0, 500.0])
 
@@ -46,7 +47,7 @@ class LedgerMachine(RuleBasedStateMachine):
 
     tokens = Bundle("tokens")
 
-    @initialize(target=tokens, num_segments=st.integers(1, 8), is_planned=st.sampled_from([True, True, True, False]))
+    @initialize(target=tokens, num_segments=st.integers(1, 6), is_planned=st.sampled_from([True, True, True, False]))
     def start(self, num_segments: int, is_planned: bool) -> tuple[str, str]:
         self.ledger = Ledger(self.client, self.redis_settings, window=WINDOW, max_attempts=MAX_ATTEMPTS)
         self.id = enter(self.ledger)
@@ -56,6 +57,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.holders: dict[str, str] = {}
         #: segment -> (how it ended, the token that ended it)
         self.ended: dict[str, tuple[str, str]] = {}
+        self.attempts: Counter[str] = Counter()
         self.final: State | None = None
         self.num_rejected = 0
         token = self._claim("plan")
@@ -79,6 +81,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert item not in self.ended
         assert self.final is None
         self.holders[item] = claim.token
+        self.attempts[item] += 1
+        assert claim.attempt == self.attempts[item]
         return claim.token
 
     @rule(target=tokens, item=items)
@@ -113,6 +117,22 @@ class LedgerMachine(RuleBasedStateMachine):
     def finish_a_segment(self, data: st.DataObject) -> None:
         item = data.draw(st.sampled_from(sorted(item for item in self.holders if item.isdecimal())))
         self.complete((item, self.holders[item]))
+
+    @precondition(lambda self: self.final is None and self.places.leases())
+    @rule(data=st.data(), comes_back=st.sampled_from(["complete", "fail", "release", "renew"]))
+    def come_back_from_the_dead(self, data: st.DataObject, comes_back: str) -> None:
+        held = data.draw(st.sampled_from([(item, self.holders[item]) for item in sorted(self.places.leases())]))
+        self.places.end_lease(held[0])
+        self.reconcile(has_lost_messages=False)
+        match comes_back:
+            case "complete":
+                self.complete(held)
+            case "fail":
+                self.fail(held, is_final=False, delay_s=0.0)
+            case "release":
+                self.release(held, delay_s=0.0)
+            case "renew":
+                self.renew(held)
 
     @rule(held=tokens)
     def plan(self, held: tuple[str, str]) -> None:
@@ -168,6 +188,7 @@ class LedgerMachine(RuleBasedStateMachine):
         self.num_rejected += not may
         if may:
             self.holders.pop(item)
+            self.attempts[item] -= 1
 
     @rule(held=tokens)
     def renew(self, held: tuple[str, str]) -> None:
@@ -228,6 +249,15 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             assert not record.state.is_terminal
         assert record.num_rejected == self.num_rejected
+
+    @invariant()
+    def attempts_count_what_was_granted_and_not_given_back(self) -> None:
+        if self.final is None:
+            assert self.ledger.attempts(self.id) == {
+                item: self.attempts[item] for item in self.ledger.attempts(self.id)
+            }
+            made = sum(count for item, count in self.attempts.items() if item.isdecimal())
+            assert self.ledger.record(self.id).status.num_attempts == made
 
     @invariant()
     def every_segment_is_in_exactly_one_place(self) -> None:
