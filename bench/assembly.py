@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -153,10 +152,18 @@ def _assemble_long(audio_format: AudioFormat) -> None:
         "num_segments": len(assembly.segments),
         "wall_s": round(time.perf_counter() - begun_s, 1),
         "cpu_s": round(time.process_time() - begun_cpu_s, 1),
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1_024,
+        "peak_rss_mib": _peak_rss_kib() // 1_024,
     }
     store.delete(assembly.audio.key)
     sys.stdout.write(json.dumps(figures))
+
+
+def _peak_rss_kib() -> int:
+    """Return this process's peak memory; `getrusage` would give its parent's, which it keeps over an exec."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    raise RuntimeError("this system does not tell the peak memory of a process")
 
 
 if __name__ == "__main__":
