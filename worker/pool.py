@@ -49,4 +49,4 @@ class TaskPool(ThreadsPool):  # type: ignore[misc]  # Celery has no types
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         """Say that a thread cannot be ended; without this SIGQUIT ends in NotImplementedError and hangs."""
-        logger.warning("thread_not_terminated", extra={"thread": pid})
+        logger.warning("thread_not_terminated", extra={"thread_id": pid})

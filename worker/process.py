@@ -10,13 +10,11 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from redis import Redis
 
-from producer.connection import check_redis, connect_redis, redis_errors
-from producer.contract.errors import QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import EngineName
 from producer.contract.routing import Role, transport_options
@@ -34,13 +32,14 @@ from worker.heartbeat import Heartbeat
 from worker.narration.assembling import Assembler
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
-from worker.narration.lease import LeaseBook
+from worker.narration.lease import Lease, LeaseBook
 from worker.narration.planning import Planner
 from worker.narration.recipe import RecipeShelf
 from worker.narration.synthesis import Synthesizer
 from worker.pulse import Pulse, clear_dead
 from worker.reconciler import Reconciler
 from worker.runtime import Runtime
+from worker.services import patient_redis, quick_redis, wait_for_redis, wait_for_storage
 from worker.settings import WorkerSettings
 from worker.text import split
 from worker.voices import VoiceShelf
@@ -52,12 +51,6 @@ NUM_SPARE_THREADS = 2
 
 #: Engines that any worker can load in seconds without a GPU.
 _SMALL_ENGINES = (EngineName.TONE, EngineName.DRAFT)
-
-#: Asks Redis when the oldest message of each queue was sent.
-Heads = Callable[[], Mapping[str, int | None]]
-
-#: How often a Redis command is sent again after a lost connection: a restart takes some seconds.
-REDIS_RETRIES = 12
 
 
 class WorkerProcess:
@@ -110,34 +103,27 @@ class WorkerProcess:
         """
         settings = self._settings
         clear_dead(settings.heartbeat_dir)
-        redis = connect_redis(settings, timeout_s=5.0, retries=REDIS_RETRIES)
-        _wait_for(lambda: _check_redis(settings), settings.start_wait_s)
-        store = ObjectStore.connect(
-            settings,
-            connect_timeout_s=5,
-            read_timeout_s=30,
-            max_attempts=3,
-            max_connections=max(16, self.concurrency + 4),
-        )
-        _wait_for(lambda: _check_storage(settings, store), settings.start_wait_s)
+        wait_for_redis(settings)
+        store = wait_for_storage(settings, self.concurrency)
         begun_s = time.monotonic()
         self._engines.load_primary()
-        logger.info(
-            "engine_loaded", extra={"engine": self._engine_name, "load_s": round(time.monotonic() - begun_s, 2)}
-        )
-        self._assemble_parts(redis, store)
+        load_s = round(time.monotonic() - begun_s, 2)
+        logger.info("engine_loaded", extra={"engine": self._engine_name, "load_s": load_s})
+        messenger = Messenger(producer_app(settings), settings)
+        self._install_use_cases(self._ledger_on(patient_redis(settings)), messenger, store)
+        self._start_upkeep(quick_redis(settings), messenger)
 
     @property
     def _engine_name(self) -> str | None:
         return self._engines.primary.name.value if self._engines.primary is not None else None
 
-    def _assemble_parts(self, redis: Redis, store: ObjectStore) -> None:
+    def _ledger_on(self, redis: Redis) -> Ledger:
         settings = self._settings
-        ledger = Ledger(
+        return Ledger(
             redis, settings, lease_s=settings.lease_s, window=settings.window, max_attempts=settings.max_attempts
         )
-        messenger = Messenger(producer_app(settings), settings)
-        heads: Heads = partial(oldest_sent_ms, redis, settings)
+
+    def _install_use_cases(self, ledger: Ledger, messenger: Messenger, store: ObjectStore) -> None:
         attempts = Attempts(
             ledger=ledger,
             messenger=messenger,
@@ -154,7 +140,7 @@ class WorkerProcess:
                     ledger=ledger,
                     store=store,
                     engines=self._engines,
-                    voices=VoiceShelf(store, settings.cache_dir / "voices"),
+                    voices=VoiceShelf(store, self._settings.cache_dir / "voices"),
                     recipes=RecipeShelf(store),
                     codec=SegmentCodec(),
                     worker=self.name,
@@ -163,6 +149,11 @@ class WorkerProcess:
                 book=self._book,
             )
         )
+
+    def _start_upkeep(self, redis: Redis, messenger: Messenger) -> None:
+        settings = self._settings
+        ledger = self._ledger_on(redis)
+        heads = partial(oldest_sent_ms, redis, settings)
         self._heartbeat = Heartbeat(
             ledger=ledger,
             redis=redis,
@@ -175,7 +166,7 @@ class WorkerProcess:
             folder=settings.heartbeat_dir,
             slot=settings.slot or f"pid-{os.getpid()}",
             lease_s=settings.lease_s,
-            on_overdue=lambda: _leave(self._book, ledger, messenger, heads),
+            on_overdue=lambda: self._leave(partial(hand_over, ledger=ledger, send=messenger.send, heads=heads)),
         )
         self._reconciler = Reconciler(
             ledger=ledger,
@@ -209,41 +200,11 @@ class WorkerProcess:
         logger.critical("worker_ends", extra={"worker": self.name, "reason": reason})
         os.kill(os.getpid(), signal.SIGTERM)
 
-
-def _check_redis(settings: WorkerSettings) -> None:
-    with redis_errors(settings), connect_redis(settings) as probe:
-        for problem in check_redis(probe):
-            logger.warning("redis_unsafe", extra={"problem": problem})
-
-
-def _check_storage(settings: WorkerSettings, store: ObjectStore) -> None:
-    store.ensure_bucket()
-    for problem in store.check():
-        raise StorageUnavailableError(settings.s3_address(), problem)
-
-
-def _wait_for(check: Callable[[], None], patience_s: float) -> None:
-    """Repeat a check of a service that may still be starting."""
-    ends_s = time.monotonic() + patience_s
-    while True:
+    def _leave(self, give_back: Callable[[Sequence[Lease]], None]) -> None:
+        """End this process at once, with everything that it still holds given back."""
+        leases = self._book.leases()
+        logger.critical("drain_overdue", extra={"worker": self.name, "num_leases": len(leases)})
         try:
-            check()
-        except (QueueUnavailableError, StorageUnavailableError) as error:
-            if not error.is_retryable or time.monotonic() >= ends_s:
-                raise
-            logger.warning("service_awaited", extra={"reason": str(error)})
-            time.sleep(1.0)
-        else:
-            return
-
-
-def _leave(
-    book: LeaseBook, ledger: Ledger, messenger: Messenger, heads: Callable[[], Mapping[str, int | None]]
-) -> None:
-    """End the process at once, with everything it still holds given back."""
-    leases = book.leases()
-    logger.critical("drain_overdue", extra={"num_leases": len(leases)})
-    try:
-        hand_over(leases, ledger=ledger, send=messenger.send, heads=heads)
-    finally:
-        os._exit(0)
+            give_back(leases)
+        finally:
+            os._exit(0)

@@ -229,3 +229,19 @@ def test_the_children_end_when_the_supervisor_is_killed(start_worker):
     os.kill(worker.pid, signal.SIGKILL)
     worker.wait()
     wait_for(lambda: not any(is_alive(pid) for pid in children), "the children have ended")
+
+
+def test_the_narration_is_whole_and_nothing_burnt_when_redis_stands_still_for_a_while(farm, start_worker):
+    worker = start_worker(env={"CHATTERQUEUE_TONE_SEGMENT_S": "0.05"})
+    (narration_id,) = farm.submit(tone_narration(60))
+    farm.wait_for(narration_id, lambda status: status.num_done >= 5, "5 segments done")
+    pid = farm.redis.info("server")["process_id"]
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        # The heartbeat notices, and goes on beating.
+        wait_for(lambda: worker.log().count("heartbeat_failed") >= 4, "the heartbeat has failed twice", timeout_s=60)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert_whole(farm, narration_id)
+    assert farm.status(narration_id).num_attempts == 60
+    assert "process_ended" not in worker.log()
