@@ -45,8 +45,9 @@ class WorkerSettings(Settings):
     drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     #: Seconds that a starting worker waits for Redis and S3 before it gives up with exit code 5.
     start_wait_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
-    #: Seconds without a finished take, while work waits, after which the health check calls an engine stuck.
-    stalled_after_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
+    #: Seconds without a finished take, while work waits, after which an engine is stuck and its process replaced.
+    #: Chatterbox on two CPU cores takes some minutes for a long segment.
+    stalled_after_s: Annotated[float, Field(ge=1, le=86_400)] = 900.0
 
     #: Reference audio and the like; safe to delete.
     cache_dir: Path = Path(tempfile.gettempdir()) / "chatterqueue-cache"

@@ -26,7 +26,7 @@ from producer.contract.routing import Role
 from worker.gpus import visible_gpus
 from worker.logs import configure_logging
 from worker.parent import PARENT_VARIABLE, die_with_parent
-from worker.pulse import Pulse, clear_dead
+from worker.pulse import Pulse, clear_dead, pulse_path
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -108,6 +108,7 @@ class Supervisor:
             return None
         status = slot.process.poll()
         if status is None:
+            self._end_if_stuck(slot, slot.process)
             return None
         lived_s = now_s - slot.started_s
         slot.process = None
@@ -117,6 +118,19 @@ class Supervisor:
         fields = {"slot": slot.name, "status": status, "lived_s": round(lived_s, 1), "wait_s": round(wait_s, 1)}
         logger.warning("process_ended", extra=fields)
         return status
+
+    def _end_if_stuck(self, slot: Slot, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process whose engine hangs: nothing inside it can.
+
+        Not by SIGTERM: a drain would refund the attempt, and what made the engine hang would come back for ever.
+        """
+        try:
+            pulse = Pulse.from_json(pulse_path(self._settings.heartbeat_dir, slot.name).read_bytes())
+        except (OSError, ValueError):
+            return
+        if pulse.pid == process.pid and pulse.stalled_s > self._settings.stalled_after_s:
+            logger.critical("process_stuck", extra={"slot": slot.name, "stalled_s": pulse.stalled_s})
+            process.kill()
 
     def _start(self, slot: Slot) -> None:
         slot.process = subprocess.Popen(

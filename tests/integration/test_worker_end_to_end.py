@@ -108,6 +108,16 @@ def test_the_supervisor_starts_another_process_when_one_is_killed(farm, start_wo
     assert "process_ended" in worker.log()
 
 
+def test_a_process_is_replaced_and_its_segment_given_up_when_the_engine_hangs(farm, start_worker):
+    hung = {"CHATTERQUEUE_TONE_SEGMENT_S": "60", "CHATTERQUEUE_STALLED_AFTER_S": "1", "CHATTERQUEUE_MAX_ATTEMPTS": "1"}
+    worker = start_worker(env={**IMPATIENT, **hung})
+    (narration_id,) = farm.submit(Narration(text="One.", engine="tone"))
+    status = farm.wait(narration_id)
+    assert status.state is State.FAILED
+    assert status.reason_code == "attempts_exhausted"
+    assert "process_stuck" in worker.log()
+
+
 def test_another_worker_goes_on_at_once_when_one_is_told_to_stop(farm, start_worker):
     # A lease of ten minutes: only what was given back can be taken by the other one in time.
     slow = {"CHATTERQUEUE_TONE_SEGMENT_S": "0.1", "CHATTERQUEUE_LEASE_S": "600", "CHATTERQUEUE_LOST_AFTER_S": "600"}
