@@ -38,6 +38,11 @@ def transcribe(path: Path) -> list[str]:
     return words_of(" ".join(piece.text for piece in pieces))
 
 
+def missing_from(heard: Sequence[int], num_sentences: int) -> list[int]:
+    """Return the sentences that were not heard. A recognizer swallows a "Well?" between two long ones now and then."""
+    return sorted(set(range(num_sentences)) - set(heard))
+
+
 def words_of(text: str) -> list[str]:
     """Return a text as bare lower-case words, numbers spelled out."""
     plain = unicodedata.normalize("NFKD", text.lower())

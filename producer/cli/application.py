@@ -103,6 +103,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception:  # noqa: BLE001 - the one place where a bug is reported
         traceback.print_exc()
         return ExitCode.INTERNAL
+    finally:
+        output.wants_json = False
     return code if isinstance(code, int) else ExitCode.OK
 
 

@@ -17,6 +17,7 @@ from producer.contract.settings import Settings
 from producer.storage.bucket import ensure_bucket, probe_bucket
 from producer.storage.download import save_stream
 from producer.storage.errors import MISSING_OBJECT_CODES, StorageRefusedError, error_code, storage_errors
+from producer.storage.handshake import ask_only_for_large_bodies
 from producer.storage.upload import MultipartUpload
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class ObjectStore:
         with storage_errors(settings):
             session = boto3.session.Session(region_name=settings.s3_region)
             client = session.client("s3", endpoint_url=settings.s3_endpoint_url, config=config)
+            ask_only_for_large_bodies(client)
             signer = client
             if settings.s3_public_endpoint_url:
                 signer = session.client("s3", endpoint_url=settings.s3_public_endpoint_url, config=config)

@@ -9,14 +9,17 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from listening import sentences_heard, transcribe
+import soundfile
+from listening import missing_from, sentences_heard, transcribe
 
+from producer import Client
+from producer.contract.settings import Settings
 from worker.engine.fingerprint import decode_tones, tone_hash
 from worker.text import split
 
@@ -44,9 +47,9 @@ def farm_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     for line in process.stdout:
         if match := re.fullmatch(r"export (\w+)='?([^']*)'?", line.strip()):
             printed[match[1]] = match[2]
-        if "Ctrl-C" in line:
+        if "AWS_SECRET_ACCESS_KEY" in printed:
             break
-    assert printed, "`chatterqueue up` printed no environment"
+    assert "AWS_SECRET_ACCESS_KEY" in printed, "`chatterqueue up` printed no environment"
     yield {**os.environ, **printed}
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(timeout=60) in (0, 130)
@@ -107,16 +110,27 @@ def test_every_text_comes_back_whole_when_500_narrations_are_submitted(
         assert response.read() == files.get(ids[0], files.get("n0")).read_bytes()
 
 
-def test_every_sentence_is_heard_once_in_order_when_the_example_chapter_is_narrated(tmp_path: Path) -> None:
+def test_every_sentence_is_heard_once_in_order_when_the_example_chapter_is_narrated(
+    settings: Settings, start_worker: Callable[..., object], tmp_path: Path
+) -> None:
+    start_worker(engine="draft")
     audio_path = tmp_path / "chapter.mp3"
-    run(
-        ["narrate", str(EXAMPLE_TEXT), "-o", str(audio_path), "--local", "--data-dir", str(tmp_path / "data")],
-        {**os.environ, "CHATTERQUEUE_ENGINE": "draft"},
-        timeout_s=280,
-    )
-    plan = split(EXAMPLE_TEXT.read_text(), language="en", narration_id="example")
-    sentences = [segment.text for segment in plan.segments]
+    printed = run(["narrate", str(EXAMPLE_TEXT), "-o", str(audio_path), "--json"], dict(os.environ))
+    with Client(settings) as client:
+        manifest = client.manifest(json.loads(printed)["id"])
+    text = EXAMPLE_TEXT.read_text()
+    sentences = [segment.text for segment in split(text, language="en", narration_id="example").segments]
 
     heard = sentences_heard(transcribe(audio_path), sentences, max_error=0.45)
 
-    assert heard == list(range(len(sentences)))
+    assert heard == sorted(set(heard))
+    # What the recognizer swallowed is played to it again, alone, from where the manifest says that it is.
+    missing = missing_from(heard, len(sentences))
+    assert len(missing) <= len(sentences) // 50
+    pcm, rate_hz = pcm_of(audio_path)
+    for index in missing:
+        segment = manifest.segments[index]
+        clip_path = tmp_path / f"{index}.wav"
+        samples = pcm[segment.offset_samples :][: segment.num_samples]
+        soundfile.write(clip_path, samples, rate_hz)
+        assert sentences_heard(transcribe(clip_path), [sentences[index]], max_error=0.45) == [0], sentences[index]
