@@ -22,6 +22,9 @@ UV_STAMP := $(VENV)/.uv-stamp
 SMALL_STAMP := $(VENV)/.small-stamp
 FULL_STAMP := $(VENV)/.full-stamp
 
+# Much of the integration tests is waiting for processes; a file's tests share what they have started.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+
 .PHONY: help
 help: ## what there is to type
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -33,7 +36,7 @@ narrate: $(SMALL_STAMP) ## narrate the example chapter, or TEXT=path, into out/*
 
 .PHONY: test
 test: check ## lint, types and every test that needs no GPU
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 .PHONY: setup
 setup: $(FULL_STAMP) ## everything for development into .venv
@@ -51,7 +54,7 @@ unit: $(FULL_STAMP) ## tests of one part each, seconds
 
 .PHONY: integration
 integration: $(FULL_STAMP) ## tests on a real Valkey, S3 server and workers, minutes
-	$(BIN)/python -m pytest -m "integration and not gpu"
+	$(BIN)/python -m pytest -m "integration and not gpu" $(SIDE_BY_SIDE)
 
 .PHONY: bench
 bench: $(FULL_STAMP) ## print the benchmarks' figures and keep them in bench/results/

@@ -20,7 +20,10 @@ from producer.results import file_name_of
 def fetch(
     ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of narrations.")] = None,
     out: Annotated[
-        Path, typer.Option("-o", "--out", help="Folder for the files, or the file if there is one narration.")
+        Path,
+        typer.Option(
+            "-o", "--out", help="Folder for the files, made if need be; or the file if there is one narration."
+        ),
     ] = Path(),
     batch: Annotated[str | None, typer.Option(metavar="ID", help="All narrations of this batch.")] = None,
     json: options.Json = False,
@@ -30,12 +33,14 @@ def fetch(
     if bool(ids) == bool(batch):
         raise typer.BadParameter("give either ids or --batch")
     is_file = not out.is_dir() and bool(ids) and len(ids or []) == 1
-    if is_file:
+    if is_file or not out.exists():
         check_output_path(out)
     else:
         check_output_folder(out)
     with Client() as client:
         statuses = _statuses(client, ids or [], batch)
+        if not is_file:
+            out.mkdir(exist_ok=True)
         paths = {statuses[0].id: out} if is_file else _paths_in(out, statuses)
         documents = [_fetch_one(client, each, paths[each.id]) for each in statuses]
     output.print_lines(documents, [str(document["path"]) for document in documents if document["path"]])
