@@ -7,7 +7,10 @@ ChatterqueueError
 ├── SynthesisError              one segment could not be spoken
 │   ├── EngineUnavailableError  this worker does not run the engine or the model that the narration asks for
 │   ├── LanguageUnsupportedError
-│   └── NoEndOfSpeechError      the model did not stop; the audio is cut off
+│   ├── VoiceUnsupportedError   the engine has one voice only, or none without reference audio
+│   ├── SegmentUnspeakableError the text of the segment gives no speech, or does not fit the model
+│   ├── NoEndOfSpeechError      the model did not stop; the audio is cut off
+│   └── EngineFaultError        the engine of this process is broken; only a new process mends it
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 └── AssemblyError               the finished segments do not fit together
 """
@@ -68,10 +71,30 @@ class LanguageUnsupportedError(SynthesisError):
     is_retryable = False
 
 
+class VoiceUnsupportedError(SynthesisError):
+    """The engine cannot speak with the voice that was asked for."""
+
+    code = "voice_unsupported"
+    is_retryable = False
+
+
+class SegmentUnspeakableError(SynthesisError):
+    """The text gives no speech at all, or does not fit the model; another attempt changes nothing."""
+
+    code = "segment_unspeakable"
+    is_retryable = False
+
+
 class NoEndOfSpeechError(SynthesisError):
     """The model reached its ceiling without an end: the speech is cut off or runs away."""
 
     code = "no_end_of_speech"
+
+
+class EngineFaultError(SynthesisError):
+    """The engine of this process is broken, as after a CUDA fault: give the segment back and end the process."""
+
+    code = "engine_fault"
 
 
 class DrainingError(ChatterqueueError):

@@ -20,6 +20,11 @@ class EngineHealth:
     #: Seconds since a take was last finished or begun while work was waiting; 0 when idle.
     stalled_s: float
 
+    @classmethod
+    def not_loaded(cls) -> EngineHealth:
+        """Return the health of an engine before `load`."""
+        return cls(is_ready=False, num_in_flight=0, num_finished=0, stalled_s=0.0)
+
 
 class Engine(Protocol):
     """Turns segments into audio, as many at a time as it likes."""
@@ -75,7 +80,10 @@ class Engine(Protocol):
 
         Raises:
             LanguageUnsupportedError: at once, if the engine does not speak the language.
+            VoiceUnsupportedError: at once, if it has one voice only and another is asked for.
             EngineUnavailableError: at once, if it does not have the model.
+            EngineFaultError: at once, after a fault that only a new process mends.
+            DrainingError: at once, after `close`; also on the futures that `close` could not wait for.
         """
         ...
 
