@@ -37,9 +37,7 @@ def lock_as_is(model_dir: Path, models: tuple[ModelName, ...], *, report: Report
                 target = model_dir / converted_name(name)
                 report(f"converting {name}")
                 convert_checked(model_dir / name, target, files[name].sha256)
-                converted[target.name] = DerivedEntry.made_from(
-                    name, files[name].sha256, target, form=CONVERTED_FORMAT
-                )
+                converted[target.name] = DerivedEntry.made_from(name, files[name].sha256, target, form=CONVERTED_FORMAT)
         lock = Lock(locked_at=datetime.now(UTC), files=files, converted=converted)
         write_lock(model_dir, lock)
         return lock

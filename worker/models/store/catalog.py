@@ -1,10 +1,12 @@
 """Which files each Chatterbox model is made of.
 
-The names are those of chatterbox-tts 0.1.7; both models live in one repository and share `conds.pt`.
+The names are those of chatterbox-tts 0.1.7; both models lie in one repository and share `conds.pt`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from producer.contract.narration import ModelName
@@ -12,40 +14,48 @@ from producer.contract.narration import ModelName
 DEFAULT_REPO: Final = "ResembleAI/chatterbox"
 DEFAULT_REVISION: Final = "main"
 
-_FILES: Final = {
-    ModelName.ENGLISH: ("t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors", "conds.pt", "tokenizer.json"),
-    ModelName.MULTILINGUAL: (
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The file of each part of a model."""
+
+    t3: str
+    s3gen: str
+    voice_encoder: str
+    tokenizer: str
+    #: The built-in voice. A folder that was not fetched may lack it.
+    conditionals: str = "conds.pt"
+    #: The table for Chinese; None: the model has no use for it. A folder that was not fetched may lack it.
+    cangjie: str | None = None
+
+
+PARTS: Final = {
+    ModelName.ENGLISH: Parts("t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors", "tokenizer.json"),
+    ModelName.MULTILINGUAL: Parts(
         "t3_mtl23ls_v2.safetensors",
         "s3gen.pt",
         "ve.pt",
-        "conds.pt",
         "grapheme_mtl_merged_expanded_v1.json",
-        "Cangjie5_TC.json",
+        cangjie="Cangjie5_TC.json",
     ),
 }
-ALL_MODELS: Final = tuple(_FILES)
-#: A folder that was not fetched may lack these: the built-in voice, and the table for Chinese.
-_OPTIONAL: Final = frozenset({"conds.pt", "Cangjie5_TC.json"})
+ALL_MODELS: Final = tuple(PARTS)
 
 
 def files_of(model: ModelName) -> tuple[str, ...]:
     """Return the names of the files that a model is made of, the largest first."""
-    return _FILES[model]
+    return tuple(name for name in astuple(PARTS[model]) if name is not None)
 
 
-def files_of_all(models: tuple[ModelName, ...]) -> tuple[str, ...]:
+def files_of_all(models: Sequence[ModelName]) -> tuple[str, ...]:
     """Return the names of the files of some models, each one once."""
     return tuple(dict.fromkeys(name for model in models for name in files_of(model)))
 
 
 def required_files_of(model: ModelName) -> tuple[str, ...]:
     """Return the files without which a model cannot speak at all."""
-    return tuple(name for name in files_of(model) if name not in _OPTIONAL)
-
-
-def t3_of(model: ModelName) -> str:
-    """Return the name of the file with the model's T3."""
-    return files_of(model)[0]
+    optional = {PARTS[model].conditionals, PARTS[model].cangjie}
+    return tuple(name for name in files_of(model) if name not in optional)
 
 
 def is_pickled(name: str) -> bool:

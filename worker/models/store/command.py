@@ -32,14 +32,13 @@ def main(arguments: Sequence[str] | None = None, *, default_dir: Path) -> int:
     try:
         result = options.run(options)
     except ChatterqueueError as error:
-        sys.stderr.write(f"{error}\n")
-        if options.json:
-            _print(json.dumps({"error": error.to_dict()}))
+        document = json.dumps({"error": error.to_dict()}, indent=2, ensure_ascii=False)
+        sys.stderr.write(f"{document}\n" if options.json else f"error: {error}\n")
         return error.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("stopped; what came so far is kept: run the same command again\n")
         return ExitCode.INTERRUPTED
-    _print(json.dumps(result) if options.json else options.describe(result))
+    _print(json.dumps(result, indent=2) if options.json else options.describe(result))
     return ExitCode.OK
 
 
@@ -144,7 +143,8 @@ def _describe_inventory(result: dict[str, Any]) -> str:
         digest = f"{file['sha256'][:16]}..." if file["sha256"] else ""
         size = mib(file["size_bytes"])
         lines.append(f"  {file['file']:{width}}  {size:>12}  {file['state']:12}  {file['kind']:12}  {digest}".rstrip())
-    lines += [f"{model}: {'complete' if is_complete else 'incomplete'}" for model, is_complete in result["models"].items()]
+    for model, is_complete in result["models"].items():
+        lines.append(f"{model}: {'complete' if is_complete else 'incomplete'}")
     return "\n".join(lines)
 
 

@@ -55,7 +55,7 @@ def convert(source: Path, target: Path, *, source_sha256: str) -> None:
         if done.returncode != 0 or not fresh.exists():
             last = (done.stderr.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             raise ConversionError(f"the process that read it ended with {done.returncode}: {last[:300]}")
-        with fresh.open("rb") as file:
+        with fresh.open("r+b") as file:
             os.fsync(file.fileno())
         fresh.replace(target)
 
@@ -128,7 +128,7 @@ def _write(source: Path, target: Path, source_sha256: str) -> None:
 
     tensors, plain = flatten(read_torch_file(source))
     about = {"format": CONVERTED_FORMAT, "source_sha256": source_sha256, "plain": plain}
-    serialize_file(
+    serialize_file(  # type: ignore[no-untyped-call]
         {name: {"dtype": t.dtype, "shape": list(t.shape), "data": t.data} for name, t in tensors.items()},
         str(target),
         {METADATA_KEY: json.dumps(about, sort_keys=True)},
@@ -137,11 +137,10 @@ def _write(source: Path, target: Path, source_sha256: str) -> None:
 
 def _main(source: Path, target: Path, source_sha256: str) -> int:
     # Everything that has to be imported is, before the limits: afterwards only data is read.
-    import safetensors
+    import safetensors  # noqa: F401
 
     from worker.models.store.torchfile import RefusedError
 
-    assert safetensors.serialize_file
     _limit_resources(source.stat().st_size)
     try:
         _write(source, target, source_sha256)

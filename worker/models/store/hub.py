@@ -112,8 +112,8 @@ class Hub:
             found_bytes = part.stat().st_size
             part.unlink()
             raise ContentMismatchError(
-                f"{file.name}: {self.endpoint} announced {file.size_bytes:,} bytes with the hash {file.etag[:16]}... and "
-                f"sent {found_bytes:,} other ones; nothing of it was kept, the other files were: try again later"
+                f"{file.name}: {self.endpoint} announced {file.size_bytes:,} bytes with the hash {file.etag[:16]}... "
+                f"and sent {found_bytes:,} other ones; nothing of it was kept, the other files were: try again later"
             )
         part.replace(target)
         return kept_bytes
@@ -123,7 +123,7 @@ class Hub:
         import httpx
         from huggingface_hub import errors
         from huggingface_hub.file_download import http_get
-        from huggingface_hub.utils import build_hf_headers
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         # Without it a server may compress, and a range of a compressed file is something else.
         headers = build_hf_headers() | {"Accept-Encoding": "identity"}

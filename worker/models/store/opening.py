@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from producer.contract.narration import ModelName
-from worker.errors import ModelLoadError
-from worker.models.store.catalog import converted_name, files_of, is_pickled, required_files_of, t3_of
-from worker.models.store.errors import FetchBusyError, WeightsDamagedError, WeightsLockError, WeightsMissingError
+from worker.models.store.catalog import PARTS, converted_name, files_of, is_pickled, required_files_of
+from worker.models.store.errors import WeightsLockError, WeightsMissingError
 from worker.models.store.hashing import sha256_of
 from worker.models.store.lock import Lock, find_lock
 from worker.models.store.prequantized import PrequantizedCache, cache_root
@@ -63,18 +62,17 @@ def open_model(
         WeightsMissingError: if a file is not there, or was never locked.
         WeightsDamagedError: naming each file that is not what the lock says.
     """
+    model = ModelName(model)
     lock = find_lock(model_dir)
     if lock is None:
         return _open_unlocked(model_dir, model, prequantized_format, cache_dir, is_lock_required=is_lock_required)
     if missing := lock.missing_of(model):
         remedy = "run `chatterqueue models fetch`"
-        raise WeightsMissingError(f"the lock in {model_dir} has no {', '.join(missing)}: {model} is not whole; {remedy}")
+        raise WeightsMissingError(f"the lock in {model_dir} lacks {', '.join(missing)} of the {model} model; {remedy}")
     cache = prequantized = None
-    t3_name = t3_of(model)
+    t3_name = PARTS[model].t3
     if prequantized_format and (root := cache_root(model_dir, lock, cache_dir)):
-        cache = PrequantizedCache(
-            root, model, source_sha256=lock.files[t3_name].sha256, form=prequantized_format
-        )
+        cache = PrequantizedCache(root, model, source_sha256=lock.files[t3_name].sha256, form=prequantized_format)
         prequantized = cache.find(verification=verification)
     names = [name for name in files_of(model) if name in lock.files]
     read = [converted_name(name) if is_pickled(name) else name for name in names]
@@ -96,7 +94,7 @@ def _open_unlocked(
     logger.warning("weights_not_locked", extra={"model": str(model), "remedy": remedy})
     cache = prequantized = None
     if prequantized_format and (root := cache_root(model_dir, None, cache_dir)):
-        source_sha256 = sha256_of(model_dir / t3_of(model))
+        source_sha256 = sha256_of(model_dir / PARTS[model].t3)
         cache = PrequantizedCache(root, model, source_sha256=source_sha256, form=prequantized_format)
         prequantized = cache.find()
     return _model_files(model_dir, model, None, prequantized, cache)
@@ -105,26 +103,23 @@ def _open_unlocked(
 def _model_files(
     model_dir: Path, model: ModelName, lock: Lock | None, prequantized: Path | None, cache: PrequantizedCache | None
 ) -> ModelFiles:
-    def place(stem: str) -> Path | None:
-        name = next((name for name in files_of(model) if name.startswith(stem)), None)
-        if name is None or not (name in lock.files if lock else (model_dir / name).is_file()):
-            return None
+    def place(name: str) -> Path:
         return model_dir / (converted_name(name) if lock and is_pickled(name) else name)
 
-    def required(stem: str) -> Path:
-        path = place(stem)
-        assert path is not None
-        return path
+    def place_if_there(name: str | None) -> Path | None:
+        is_there = name is not None and (name in lock.files if lock else (model_dir / name).is_file())
+        return place(name) if name is not None and is_there else None
 
+    parts = PARTS[model]
     return ModelFiles(
         model=model,
         commit=lock.commit if lock else None,
-        t3=required("t3_"),
-        s3gen=required("s3gen."),
-        voice_encoder=required("ve."),
-        tokenizer=required("tokenizer." if model is ModelName.ENGLISH else "grapheme_"),
-        conditionals=place("conds."),
-        cangjie=place("Cangjie"),
+        t3=place(parts.t3),
+        s3gen=place(parts.s3gen),
+        voice_encoder=place(parts.voice_encoder),
+        tokenizer=place(parts.tokenizer),
+        conditionals=place_if_there(parts.conditionals),
+        cangjie=place_if_there(parts.cangjie),
         prequantized=prequantized,
         cache=cache,
     )

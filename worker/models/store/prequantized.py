@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from producer.contract.narration import ModelName
-from worker.models.store.catalog import t3_of
+from worker.models.store.catalog import PARTS
 from worker.models.store.lock import DerivedEntry, Lock, find_lock, guard, write_lock
 from worker.models.store.verification import Verification, find_problems
 
@@ -61,7 +61,7 @@ class PrequantizedCache:
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             write(fresh)
-            entry = DerivedEntry.made_from(t3_of(self._model), self._source_sha256, fresh, form=self._form)
+            entry = DerivedEntry.made_from(PARTS[self._model].t3, self._source_sha256, fresh, form=self._form)
             with guard(self._root, timeout_s=_GUARD_TIMEOUT_S):
                 lock = find_lock(self._root) or Lock(locked_at=datetime.now(UTC))
                 fresh.replace(path)

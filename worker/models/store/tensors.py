@@ -67,7 +67,7 @@ def _load(path: Path, device: str) -> tuple[dict[str, torch.Tensor], dict[str, A
         raise WeightsMissingError(f"{path} is missing; run `chatterqueue models fetch`")
     with _readable(path) as readable:
         try:
-            with safe_open(readable, framework="pt", device=device) as file:
+            with safe_open(readable, framework="pt", device=device) as file:  # type: ignore[no-untyped-call]
                 about = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
                 return {name: file.get_tensor(name) for name in file.keys()}, about.get("plain", {})  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
@@ -116,8 +116,8 @@ def is_conversion_of(path: Path, source_sha256: str) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:  # type: ignore[no-untyped-call]
             about = json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
     except (SafetensorError, OSError, ValueError):
         return False
-    return about.get("format") == CONVERTED_FORMAT and about.get("source_sha256") == source_sha256
+    return bool(about.get("format") == CONVERTED_FORMAT and about.get("source_sha256") == source_sha256)

@@ -71,10 +71,10 @@ def require(
 
 def _at_a_glance(model_dir: Path, name: str, entry: FileEntry, lock: Lock) -> list[Problem]:
     """Return what shows without reading a byte."""
-    try:
-        size_bytes = (model_dir / name).stat().st_size
-    except OSError:
+    path = model_dir / name
+    if not path.is_file():
         return [Problem(name, "missing", "is not there")]
+    size_bytes = path.stat().st_size
     if size_bytes != entry.size_bytes:
         kind = "is cut short" if size_bytes < entry.size_bytes else "is too long"
         return [Problem(name, "size", f"{kind}: {size_bytes:,} bytes, and the lock says {entry.size_bytes:,}")]
