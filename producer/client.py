@@ -21,6 +21,7 @@ from producer.results import download, presigned_url, read_manifest, read_status
 from producer.services import Services
 from producer.submission import submit_one, submit_set
 from producer.waiting import OnProgress, wait_for
+from producer.workers import LiveWorker, live_workers
 
 if TYPE_CHECKING:
     from producer.voices import VoiceRegister
@@ -183,6 +184,14 @@ class Client:
             QueueUnavailableError, StorageUnavailableError: it cannot be read now.
         """
         return read_manifest(self._services, narration_id)
+
+    def workers(self) -> Sequence[LiveWorker]:
+        """Return the workers that are alive.
+
+        Raises:
+            QueueUnavailableError: Redis cannot be asked.
+        """
+        return live_workers(self._services.redis, self._services.settings)
 
     @property
     def voices(self) -> VoiceRegister:

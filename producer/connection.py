@@ -38,20 +38,25 @@ def connect_redis(settings: Settings, *, timeout_s: float = 3.0, retries: int = 
     Raises:
         SettingsError: if the URL cannot be used.
     """
+    url = settings.redis_url.get_secret_value()
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"socket_keepalive": True}
     try:
-        return redis.Redis.from_url(
-            settings.redis_url.get_secret_value(),
+        client = redis.Redis.from_url(
+            url,
             socket_timeout=timeout_s,
             socket_connect_timeout=timeout_s,
-            socket_keepalive=True,
             health_check_interval=HEALTH_CHECK_INTERVAL_S,
             retry=Retry(ExponentialWithJitterBackoff(base=0.05, cap=1.0), retries),
             # RESP3 buys us nothing and asks every new connection two questions more.
             protocol=2,
             decode_responses=False,
+            **options,
         )
-    except ValueError:  # a port that is no number, an unknown option; its text may hold the password
+        # Options in the URL are looked at when a connection is made, which sends nothing yet.
+        client.connection_pool.make_connection()
+    except (TypeError, ValueError):  # a port that is no number, an unknown option; the text may hold the password
         raise SettingsError(["CHATTERQUEUE_REDIS_URL: is no usable Redis URL"]) from None
+    return client
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def reason_of(error: Exception) -> str:
         case redis.TimeoutError() | TimeoutError():
             return "no answer in time"
         case redis.ConnectionError() | OSError():
-            return f"no connection: {error}"
+            return f"no connection: {str(error).rstrip('.')}"
         case redis.ResponseError():
             return _reason_of_refusal(str(error))
         case _:

@@ -5,7 +5,6 @@ Knows nothing of how its findings are printed. It changes nothing, but for a pro
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -14,23 +13,20 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.connection import check_redis, redis_errors
 from producer.contract.errors import QueueUnavailableError, SettingsError, StorageUnavailableError
-from producer.contract.keys import RedisKeys
 from producer.contract.settings import Settings
 from producer.extras import install_line, installed_extras
 from producer.services import Services
+from producer.workers import LiveWorker, live_workers
 
 if TYPE_CHECKING:
     from redis import Redis
 
 #: Seconds by which the clocks of this machine and of Redis may differ: times are shown, and URLs signed, by ours.
 MAX_SKEW_S: Final = 5.0
-
-#: Seconds after its last heartbeat for which a worker counts as alive.
-ALIVE_S: Final = 60.0
 
 
 class Grade(StrEnum):
@@ -81,7 +77,7 @@ def _redis(services: Services) -> Iterator[Finding]:
             info = services.redis.info("server")
             problems = check_redis(services.redis)
             skew_s = _skew_s(services.redis)
-            heartbeats = cast("dict[bytes, bytes]", services.redis.hgetall(RedisKeys(settings.redis_prefix).workers()))
+        workers = live_workers(services.redis, settings)
     except QueueUnavailableError as error:
         remedy = "start Redis or Valkey, or set CHATTERQUEUE_REDIS_URL; `chatterqueue up` brings its own"
         yield Finding("Redis", Grade.PROBLEM, f"{error.args[0]}: {error.args[1]}", remedy)
@@ -98,7 +94,7 @@ def _redis(services: Services) -> Iterator[Finding]:
         yield Finding("clock", Grade.PROBLEM, f"the clock of Redis {text}", "let both follow a time server")
     else:
         yield Finding("clock", Grade.OK, "agrees with that of Redis")
-    yield from _workers(heartbeats)
+    yield from _workers(workers)
 
 
 def _skew_s(redis: Redis) -> float:
@@ -108,23 +104,11 @@ def _skew_s(redis: Redis) -> float:
     return seconds + microseconds / 1e6 - (before_s + time.time()) / 2
 
 
-def _workers(heartbeats: dict[bytes, bytes]) -> Iterator[Finding]:
-    alive = {name.decode(): beat for name, raw in heartbeats.items() if (beat := _heartbeat(raw)) is not None}
-    if not alive:
+def _workers(workers: list[LiveWorker]) -> Iterator[Finding]:
+    if not workers:
         yield Finding("workers", Grade.WARNING, "none is running", "start one: chatterqueue worker")
-    for name, beat in sorted(alive.items()):
-        details = ", ".join(str(beat[field]) for field in ("role", "engine", "state") if beat.get(field))
-        yield Finding("worker", Grade.OK, f"{name} ({details})" if details else name)
-
-
-def _heartbeat(raw: bytes) -> dict[str, Any] | None:
-    """Return a worker's heartbeat; None if it is older than that of a live worker, or none at all."""
-    try:
-        beat = json.loads(raw)
-        age_s = time.time() - float(beat["at_ms"]) / 1000
-    except (ValueError, TypeError, KeyError):
-        return None
-    return beat if age_s < ALIVE_S else None
+    for worker in workers:
+        yield Finding("worker", Grade.OK, f"{worker.name}: {worker.engine or 'no engine'}, role {worker.role}")
 
 
 def _storage(services: Services) -> Iterator[Finding]:
@@ -135,7 +119,8 @@ def _storage(services: Services) -> Iterator[Finding]:
     except StorageUnavailableError as error:
         problems = [f"{error.args[0]}: {error.args[1]}"]
     for problem in problems:
-        yield Finding("S3", Grade.PROBLEM, problem, remedy)
+        text, _, own_remedy = problem.partition("; ")
+        yield Finding("S3", Grade.PROBLEM, text, own_remedy or remedy)
     if not problems:
         yield Finding("S3", Grade.OK, f"{address}: a probe was written, read and removed")
 

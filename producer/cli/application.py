@@ -12,7 +12,6 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Final
 
-import click
 import typer
 
 from producer.cli import doctor, fetch, follow, listing, narrate, output, submit, up, voices, worker
@@ -67,9 +66,12 @@ _register()
 
 def _print_version(is_wanted: bool) -> None:
     if is_wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"chatterqueue {version('chatterqueue')}")
+        try:
+            typer.echo(f"chatterqueue {version('chatterqueue')}")
+        except PackageNotFoundError:
+            typer.echo("chatterqueue, from a checkout")
         raise typer.Exit
 
 
@@ -91,15 +93,13 @@ def main(arguments: list[str] | None = None) -> int:
     except ChatterqueueError as error:
         output.print_error(error)
         return error.exit_code
-    except click.ClickException as error:
+    except typer.TyperException as error:
         output.print_usage_error(error)
         return ExitCode.USAGE
-    except (KeyboardInterrupt, click.Abort):
-        output.print_note("interrupted")
+    except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
-        return ExitCode.OK
+    except SystemExit as end:  # typer's own way out, for completion
+        return end.code if isinstance(end.code, int) else ExitCode.INTERNAL
     except Exception:  # noqa: BLE001 - the one place where a bug is reported
         traceback.print_exc()
         return ExitCode.INTERNAL

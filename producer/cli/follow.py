@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from producer.cli import options, output
-from producer.cli.progress import ProgressView
+from producer.cli.progress import IdleNote, ProgressView
 from producer.cli.tables import status_document, status_table
 from producer.client import Client
 from producer.contract.errors import ExitCode, NarrationNotFoundError
@@ -31,8 +31,14 @@ def watch(
     """Follow narrations until all of them have ended."""
     del json
     with Client() as client, ProgressView() as view:
+        idle = IdleNote(lambda: len(client.workers()))
+
+        def on_progress(statuses: Sequence[NarrationStatus]) -> None:
+            view.update(statuses)
+            idle.update(statuses)
+
         try:
-            statuses = client.wait_all(ids, timeout, on_progress=view.update)
+            statuses = client.wait_all(ids, timeout, on_progress=on_progress)
         except KeyboardInterrupt:
             output.print_note("no longer watching; the narrations go on")
             return ExitCode.INTERRUPTED

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from producer.cli import options, output
 from producer.cli.localstack import local_stack
-from producer.cli.progress import ProgressView
+from producer.cli.progress import IdleNote, ProgressView
 from producer.cli.tables import status_document
 from producer.cli.words import clock_time, file_size
 from producer.client import Client
@@ -60,7 +60,7 @@ def narrate(
     with stack_of as stack, _hint_at_local(is_local=local), Client() as client:
         job = client.submit(narration)
         with _explained_end(job, is_local=local):
-            status = _follow(job, stack)
+            status = _follow(client, job, stack)
         if status.state not in STATES_WITH_AUDIO:
             raise NarrationFailedError(job.id, status.state.value, status.reason_code or "", status.reason or "")
         client.download(job.id, path)
@@ -87,13 +87,16 @@ def _output(file: str, out: Path | None, format_name: str | None) -> tuple[Path,
     return out, format_name
 
 
-def _follow(job: NarrationJob, stack: EmbeddedStack | None) -> NarrationStatus:
+def _follow(client: Client, job: NarrationJob, stack: EmbeddedStack | None) -> NarrationStatus:
     """Wait for the end of a narration; a worker of ours that ends before it is an error."""
+    idle = IdleNote(lambda: len(client.workers()))
     with ProgressView() as view:
 
         def on_progress(statuses: Sequence[NarrationStatus]) -> None:
             view.update(statuses)
-            if stack is not None and not statuses[0].state.is_terminal:
+            if stack is None:
+                idle.update(statuses)
+            elif not statuses[0].state.is_terminal:
                 stack.check()
 
         return job.wait(on_progress=on_progress)

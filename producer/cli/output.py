@@ -6,14 +6,15 @@ Knows nothing of narrations.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 from producer.contract.errors import ChatterqueueError
 
 if TYPE_CHECKING:
-    import click
     from rich.console import Console, RenderableType
+    from typer import TyperException
 
 #: Set once by `main`: whether this run prints JSON. Every command has the flag.
 wants_json = False
@@ -37,8 +38,12 @@ def print_result(document: Any, human: RenderableType) -> None:
     """Print a result: the document with `--json`, else what a human wants to see of it."""
     if wants_json:
         print_json(document)
-    else:
-        console().print(human, markup=False)
+        return
+    printer = console()
+    with printer.capture() as capture:
+        printer.print(human, markup=False)
+    # rich fills lines up with blanks.
+    _write("".join(f"{line.rstrip()}\n" for line in capture.get().splitlines()))
 
 
 def print_lines(document: Any, lines: list[str]) -> None:
@@ -46,14 +51,20 @@ def print_lines(document: Any, lines: list[str]) -> None:
     if wants_json:
         print_json(document)
     else:
-        sys.stdout.write("".join(f"{line}\n" for line in lines))
-        sys.stdout.flush()
+        _write("".join(f"{line}\n" for line in lines))
 
 
 def print_json(document: Any) -> None:
     """Print the one JSON document of a run."""
-    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
-    sys.stdout.flush()
+    _write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def _write(text: str) -> None:
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_note(text: str) -> None:
@@ -76,10 +87,15 @@ def print_error(error: ChatterqueueError) -> None:
         print_note(f"error: {error}")
 
 
-def print_usage_error(error: click.ClickException) -> None:
+def print_usage_error(error: TyperException) -> None:
     """Print what is wrong with the command line itself."""
+    message = error.format_message()
+    if not message:  # no arguments at all: the help has been printed
+        return
     if wants_json:
-        document = {"code": "usage", "message": error.format_message(), "is_retryable": False}
+        document = {"code": "usage", "message": message, "is_retryable": False}
         print_note(json.dumps({"error": document}, indent=2, ensure_ascii=False))
-    else:
-        error.show()
+        return
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "chatterqueue"
+    print_note(f"error: {message}\nsee: {command} --help")

@@ -20,6 +20,9 @@ from producer.contract.status import NarrationStatus, State
 #: Seconds between two lines when standard error is no terminal.
 LINE_EVERY_S: Final = 5.0
 
+#: Seconds that narrations wait before we look whether there is any worker.
+IDLE_S: Final = 10.0
+
 
 class ProgressView:
     """Shows how far narrations are; hand `update` to `Client.wait` as `on_progress`."""
@@ -64,6 +67,23 @@ class ProgressView:
             self._next_line_s = self._clock() + LINE_EVERY_S
 
 
+class IdleNote:
+    """Says once that nothing will happen without a worker, if narrations wait and there is none."""
+
+    def __init__(self, count_workers: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count_workers = count_workers
+        self._clock = clock
+        self._due_s: float | None = clock() + IDLE_S
+
+    def update(self, statuses: Sequence[NarrationStatus]) -> None:
+        """Look for workers if narrations have been waiting for a while."""
+        if self._due_s is None or self._clock() < self._due_s:
+            return
+        self._due_s = None
+        if all(status.state is State.QUEUED for status in statuses) and not self._count_workers():
+            output.print_progress_note("no worker is running, so this waits for one: chatterqueue worker")
+
+
 def describe(statuses: Sequence[NarrationStatus]) -> str:
     """Return in one line how far one or many narrations are."""
     if len(statuses) == 1:
@@ -86,7 +106,7 @@ def _describe_one(status: NarrationStatus) -> str:
     if factor:
         parts.append(f"{factor:.1f}x real time")
     eta_s = status.eta_s()
-    if eta_s is not None and status.state is State.RUNNING:
+    if factor and eta_s is not None and status.state is State.RUNNING:
         parts.append(f"{clock_time(eta_s)} left")
     if status.num_failed:
         parts.append(f"{status.num_failed} failed")

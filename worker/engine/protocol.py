@@ -20,11 +20,6 @@ class EngineHealth:
     #: Seconds since a take was last finished or begun while work was waiting; 0 when idle.
     stalled_s: float
 
-    @classmethod
-    def not_loaded(cls) -> EngineHealth:
-        """Return the health of an engine before `load`."""
-        return cls(is_ready=False, num_in_flight=0, num_finished=0, stalled_s=0.0)
-
 
 class Engine(Protocol):
     """Turns segments into audio, as many at a time as it likes."""

@@ -14,7 +14,6 @@ from worker.engine.executor import SegmentExecutor
 from worker.engine.fingerprint import decode_tones, encode_tones, tone_hash
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
-from worker.errors import WorkerStartError
 
 __all__ = ["SAMPLE_RATE_HZ", "ToneEngine", "decode_tones", "tone_hash"]
 
@@ -34,11 +33,11 @@ class ToneEngine:
     def __init__(self, *, segment_s: float = 0.0, num_threads: int = 2) -> None:
         self._segment_s = segment_s
         self.num_slots = 1 if segment_s > 0 else num_threads
-        self._executor: SegmentExecutor | None = None
+        self._executor = SegmentExecutor(self._speak, num_threads=self.num_slots, name="tone-engine")
 
     def load(self) -> None:
         """Start the threads."""
-        self._executor = SegmentExecutor(self._speak, num_threads=self.num_slots, name="tone-engine")
+        self._executor.start()
 
     def warm_up(self) -> None:
         """Speak once."""
@@ -50,18 +49,15 @@ class ToneEngine:
 
     def submit(self, request: SegmentRequest) -> Future[Take]:
         """Queue a segment; see `worker.engine.protocol.Engine.submit`."""
-        if self._executor is None:
-            raise WorkerStartError("the engine was used before load()")
         return self._executor.submit(request)
 
     def health(self) -> EngineHealth:
         """Return how it does."""
-        return self._executor.health() if self._executor else EngineHealth.not_loaded()
+        return self._executor.health()
 
     def close(self, timeout_s: float) -> None:
         """Take no more segments and wait for those being spoken."""
-        if self._executor is not None:
-            self._executor.close(timeout_s)
+        self._executor.close(timeout_s)
 
     def _speak(self, request: SegmentRequest) -> Take:
         started_s = time.monotonic()

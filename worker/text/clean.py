@@ -27,11 +27,10 @@ _INAUDIBLE: Final = (
 #: in a text as commands. Nested ones would survive the removal of whole `[word]` patterns, so every bracket goes;
 #: nobody hears a bracket.
 _BRACKETS: Final = r"\[\]\uff3b\uff3d\ufe47\ufe48"
-#: `_very_`, `**very**`: marks around words, not those inside of names such as snake_case or 3*4.
-_EMPHASIS: Final = r"(?<![^\W_])[*_]{1,3}(?=[^\W_])|(?<=[^\W_]|[.,!?;:…])[*_]{1,3}(?![^\W_])"
-
 _CHANGES: Final = re.compile(f"(?P<line>{_LINE_BREAK.pattern})|(?P<paragraph>\u2029)|[{_INAUDIBLE}]+")
-_MARKS: Final = re.compile(rf"(?P<between>(?<=\w)[{_BRACKETS}](?=\w))|[{_BRACKETS}]|{_EMPHASIS}")
+_MARKS: Final = re.compile(rf"(?P<bracket>[{_BRACKETS}])|[*_]{{1,3}}")
+#: What may stand between a word and the mark that ends its emphasis.
+_ENDS_OF_WORDS: Final = frozenset(".,!?;:…")
 
 #: A character with what composition may join to it: everything that is no ASCII, up to the next that is.
 _CLUSTER: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f\s]{1,32}")
@@ -75,8 +74,8 @@ def clean(text: str) -> CleanText:
     """Return the text composed (NFC), with one kind of line break, without controls, brackets and emphasis marks."""
     # In this order: a zero-width character must not hide what stands beside a bracket, and what is composed last
     # cannot grow again when it is spoken.
-    text, controls = _rewritten(text, _CHANGES.finditer(text), _replacement)
-    text, marks = _rewritten(text, _MARKS.finditer(text), _replacement)
+    text, controls = _rewritten(text, _CHANGES.finditer(text), _audible)
+    text, marks = _rewritten(text, _MARKS.finditer(text), _without_mark)
     if unicodedata.is_normalized("NFC", text):
         return CleanText(text, (marks, controls))
     text, composition = _rewritten(text, _CLUSTER.finditer(text), _composed)
@@ -105,13 +104,21 @@ def _rewritten(
     return "".join(pieces), OffsetMap(starts, shifts)
 
 
-def _replacement(match: re.Match[str]) -> str:
-    kind = match.lastgroup
-    if kind == "line":
+def _audible(match: re.Match[str]) -> str:
+    """Return what stands for a line break, a page break or something that nobody hears."""
+    if match.lastgroup == "line":
         return "\n"
-    if kind == "paragraph":
-        return PARAGRAPH_BREAK
-    return " " if kind == "between" else ""
+    return PARAGRAPH_BREAK if match.lastgroup == "paragraph" else ""
+
+
+def _without_mark(match: re.Match[str]) -> str:
+    """Return nothing for `_very_` or `**very**`; what stands inside of snake_case or 3*4 stays."""
+    before, after = match.string[match.start() - 1 : match.start()], match.string[match.end() : match.end() + 1]
+    if match.lastgroup == "bracket":
+        return " " if before.isalnum() and after.isalnum() else ""
+    is_opening = not before.isalnum() and after.isalnum()
+    is_closing = (before.isalnum() or before in _ENDS_OF_WORDS) and not after.isalnum()
+    return "" if is_opening or is_closing else match[0]
 
 
 def _composed(match: re.Match[str]) -> str:

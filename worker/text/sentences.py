@@ -14,6 +14,8 @@ from typing import Final
 import sentencex
 from yasbd import BoundaryDetector
 
+from worker.text.measure import MAX_SEGMENT_UNITS, units
+
 logger = logging.getLogger(__name__)
 
 #: Characters that the detector sees at once. Its time grows with the square of a run of "... " or "(a ": 2,000
@@ -33,19 +35,33 @@ _SMALL_CHARS: Final = 400
 def sentence_ends(text: str, language: str) -> list[int]:
     """Return the end of each sentence of one paragraph, ascending; the last is the paragraph's own.
 
+    What somebody says in quotes belongs to one sentence, unless that is too long to be spoken at once.
+
     Args:
         text: one paragraph on one line, without line breaks.
         language: one of our codes; an unknown one is read as English.
     """
+    ends = []
+    start = 0
+    for end in _ends(text, language, keeps_quotes=True):
+        if units(text[start:end]) > MAX_SEGMENT_UNITS:
+            ends += [start + inner for inner in _ends(text[start:end], language, keeps_quotes=False)]
+        else:
+            ends.append(end)
+        start = end
+    return ends
+
+
+def _ends(text: str, language: str, *, keeps_quotes: bool) -> list[int]:
     ends: list[int] = []
     start = 0
     while len(text) - start > WINDOW_CHARS:
         window = text[start : start + WINDOW_CHARS]
         # The last sentence in the window goes on beyond it: it is looked at again with what follows.
-        found = [end for end in _ends_in(window, language) if window[:end].strip()][:-1]
+        found = [end for end in _ends_in(window, language, keeps_quotes) if window[:end].strip()][:-1]
         ends += (start + end for end in found)
         start = ends[-1] if found else start + _last_space(window)
-    ends += (start + end for end in _ends_in(text[start:], language))
+    ends += (start + end for end in _ends_in(text[start:], language, keeps_quotes))
     return [*(end for end in ends if end < len(text)), len(text)]
 
 
@@ -54,14 +70,14 @@ def _last_space(window: str) -> int:
     return window.rfind(" ") + 1 or len(window)
 
 
-def _ends_in(window: str, language: str) -> list[int]:
+def _ends_in(window: str, language: str, keeps_quotes: bool) -> list[int]:
     num_marks = len(_MARK.findall(window))
     if not num_marks:
         return [len(window)]
     if len(window) > _SMALL_CHARS and num_marks > _MAX_MARKS * len(window):
         return _sentencex_ends(window, language)
     try:
-        return list(_detector(_STAND_INS.get(language, language)).detect(window)) or [len(window)]
+        return list(_detector(_STAND_INS.get(language, language), keeps_quotes).detect(window)) or [len(window)]
     except Exception as error:  # noqa: BLE001 - a young library; whatever it stumbles over must not stop a narration
         logger.warning("sentence_detector_failed", extra={"language": language, "error": type(error).__name__})
         return _sentencex_ends(window, language)
@@ -71,6 +87,6 @@ def _sentencex_ends(window: str, language: str) -> list[int]:
     return [sentence["end_index"] for sentence in sentencex.get_sentence_boundaries(language, window)] or [len(window)]
 
 
-@lru_cache(maxsize=32)
-def _detector(language: str) -> BoundaryDetector:
-    return BoundaryDetector(lang=language)
+@lru_cache(maxsize=64)
+def _detector(language: str, keeps_quotes: bool) -> BoundaryDetector:
+    return BoundaryDetector(lang=language, preserve_quote_and_paren=keeps_quotes)

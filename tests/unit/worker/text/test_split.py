@@ -129,6 +129,15 @@ def test_a_long_sentence_is_cut_at_its_clauses_into_parts_of_similar_length() ->
     assert min(lengths) > 0.5 * max(lengths)
 
 
+def test_a_speech_is_one_sentence_until_it_is_too_long() -> None:
+    said = [f"I went there in the year of the great storm number {n}." for n in range(7)]
+    short = f'"{" ".join(said[:3])}"'
+    assert spoken_texts(short) == [short]
+    long = plan_of(f'"{" ".join(said)}"').segments
+    assert [segment.text.strip('"') for segment in long] == said
+    assert {segment.boundary for segment in long[:-1]} == {Boundary.SENTENCE}
+
+
 def test_short_sentences_are_joined_within_their_paragraph_only() -> None:
     assert spoken_texts("Yes. No. I will not go there again, said the old man.\n\nWhy?\n\nBecause.") == [
         "Yes. No. I will not go there again, said the old man.",
