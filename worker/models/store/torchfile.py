@@ -109,7 +109,7 @@ class _Rebuild(_StandIn):
             raise RefusedError("a tensor whose shape and stride do not fit together")
         num_elements, num_stored = math.prod(shape), len(storage.data) // storage.kind.itemsize
         last = start + sum((length - 1) * step for length, step in zip(shape, strides, strict=True))
-        if num_elements > num_stored or (num_elements and last >= num_stored):
+        if num_elements and last >= num_stored:
             raise RefusedError("a tensor that reaches beyond its data")
         self._budget_bytes -= num_elements * storage.kind.itemsize
         if self._budget_bytes < 0:

@@ -11,7 +11,7 @@ from smallweights import ENGLISH_FILES, MULTILINGUAL_FILES, small_voice, write_w
 
 from producer.contract.narration import ModelName
 from worker.models.store import errors, opening
-from worker.models.store.lock import LOCK_NAME, read_lock
+from worker.models.store.lock import LOCK_NAME, read_lock, write_lock
 from worker.models.weights import (
     ModelFiles,
     PrequantizedCache,
@@ -156,6 +156,17 @@ def test_a_folder_without_a_lock_has_its_cache_in_a_private_place(tmp_path: Path
     assert not (folder / LOCK_NAME).exists()
     assert opened(folder).prequantized == path
     shutil.copy(folder / "ve.safetensors", folder / "t3_cfg.safetensors")
+    assert opened(folder).prequantized is None
+
+
+def test_the_whole_hash_of_the_source_counts_not_only_what_the_name_shows(tmp_path: Path) -> None:
+    folder = write_weights(tmp_path / "weights", ENGLISH_FILES)
+    quantize(opened(folder))
+    root = tmp_path / "cache" / "models"
+    lock = read_lock(root)
+    ((name, entry),) = lock.prequantized.items()
+    twin = entry.model_copy(update={"source_sha256": entry.source_sha256[:16] + "0" * 48})
+    write_lock(root, lock.model_copy(update={"prequantized": {name: twin}}))
     assert opened(folder).prequantized is None
 
 
