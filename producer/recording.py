@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract.errors import InvalidVoiceError
-from producer.wavfile import WavError, parse_wav, write_wav
+from producer.decoding import can_decode, decode
+from producer.wavfile import WavError, WavFile, parse_wav, write_wav
 
 MAX_RECORDING_BYTES: Final = 50_000_000
 
@@ -24,6 +25,8 @@ MAX_DURATION_S: Final = 120.0
 MIN_SAMPLE_RATE_HZ: Final = 8_000
 MAX_SAMPLE_RATE_HZ: Final = 192_000
 MAX_CHANNELS: Final = 2
+
+_MAX_SAMPLES: Final = round(MAX_DURATION_S) * MAX_SAMPLE_RATE_HZ * MAX_CHANNELS
 
 #: Of 32,768. A recording whose loudest sample stays below (-50 dB) holds no voice.
 _SILENT_PEAK: Final = 104
@@ -48,7 +51,7 @@ def read_recording(data: bytes) -> Recording:
     """Return a recording, checked and converted.
 
     Args:
-        data: a WAV file, PCM with 16, 24 or 32 bits.
+        data: a WAV file, PCM with 16, 24 or 32 bits; where soundfile is installed, FLAC, Ogg or MP3 too.
 
     Raises:
         InvalidVoiceError: naming what is wrong with it.
@@ -57,10 +60,7 @@ def read_recording(data: bytes) -> Recording:
         raise _refusal("audio_empty", "the file is empty")
     if len(data) > MAX_RECORDING_BYTES:
         raise _refusal("audio_size", f"is larger than {MAX_RECORDING_BYTES // 1_000_000} MB")
-    try:
-        wav = parse_wav(data)
-    except WavError as error:
-        raise _refusal("audio_format", f"the file {error}; convert it to WAV first") from None
+    wav = _samples_of(data)
     rate_hz = wav.format.sample_rate_hz
     if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
         raise _refusal("audio_rate", f"has {rate_hz} Hz; {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} are taken")
@@ -83,6 +83,13 @@ def read_recording(data: bytes) -> Recording:
         sample_rate_hz=rate_hz,
         warnings=_warnings(samples, wav.duration_s),
     )
+
+
+def _samples_of(data: bytes) -> WavFile:
+    try:
+        return decode(data, max_samples=_MAX_SAMPLES) if can_decode(data) else parse_wav(data)
+    except WavError as error:
+        raise _refusal("audio_format", f"the file {error}; a WAV file with 16-bit PCM is always taken") from None
 
 
 def _warnings(samples: array.array[int], duration_s: float) -> tuple[str, ...]:

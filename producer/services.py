@@ -1,7 +1,7 @@
 """The services that a client talks to, each connected when it is first needed.
 
-Knows nothing of what is asked of them. Neither boto3 nor Celery is imported before it is used, because importing
-them takes longer than everything else that a short command does.
+Knows nothing of what is asked of them. Their packages (redis, boto3, Celery) are imported when they are first used,
+because importing them takes longer than everything else that a short command does.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from producer.connection import connect_redis
 from producer.contract.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +29,8 @@ class Services:
     @cached_property
     def redis(self) -> Redis:
         """The connection to Redis; nothing is sent before its first use."""
+        from producer.connection import connect_redis
+
         return connect_redis(self.settings)
 
     @cached_property

@@ -37,16 +37,13 @@ class WavFormat:
 
 @dataclass(frozen=True, slots=True)
 class WavFile:
-    """A WAV file whose header was read and whose samples were not touched."""
+    """Samples that were not touched yet, and what is known of them."""
 
     format: WavFormat
+    #: Samples of each channel.
+    num_frames: int
     #: The samples as they lie in the file, whole frames only.
     frames: memoryview
-
-    @property
-    def num_frames(self) -> int:
-        """Samples of each channel."""
-        return len(self.frames) // self.format.frame_bytes
 
     @property
     def duration_s(self) -> float:
@@ -64,7 +61,7 @@ class WavFile:
 
     def _upper_16_bits(self) -> array.array[int]:
         sample_bytes = self.format.sample_bits // 8
-        raw = bytearray(2 * self.num_frames * self.format.num_channels)
+        raw = bytearray(2 * (len(self.frames) // sample_bytes))
         raw[0::2] = bytes(self.frames[sample_bytes - 2 :: sample_bytes])
         raw[1::2] = bytes(self.frames[sample_bytes - 1 :: sample_bytes])
         samples = array.array("h", bytes(raw))
@@ -95,7 +92,7 @@ def parse_wav(data: bytes) -> WavFile:
                 raise WavError("has its samples before their format")
             size_bytes = min(size_bytes, len(data) - at)
             size_bytes -= size_bytes % wav_format.frame_bytes
-            return WavFile(wav_format, memoryview(data)[at : at + size_bytes])
+            return WavFile(wav_format, size_bytes // wav_format.frame_bytes, memoryview(data)[at : at + size_bytes])
         at += size_bytes + size_bytes % 2
     raise WavError("ends before its samples begin")
 

@@ -10,7 +10,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
-from producer.connection import redis_errors
 from producer.contract.keys import RedisKeys
 from producer.contract.settings import Settings
 
@@ -37,6 +36,8 @@ def live_workers(redis: Redis, settings: Settings) -> list[LiveWorker]:
     Raises:
         QueueUnavailableError: Redis cannot be asked.
     """
+    from producer.connection import redis_errors  # brings in redis, which `import producer` should not
+
     with redis_errors(settings):
         beats = cast("dict[bytes, bytes]", redis.hgetall(RedisKeys(settings.redis_prefix).workers()))
     found = (_worker(name.decode(), raw) for name, raw in sorted(beats.items()))

@@ -176,10 +176,8 @@ def _rig_t3(t3: Any, model: str) -> None:
     t3.speech_head.weight[t3.hp.stop_speech_token, STOP_NUMBER] = 4.0
     t3.text_emb.weight[:, [STOP_NUMBER, SPEECH_NUMBER, END_OF_TEXT_NUMBER]] = 0.0
     t3.text_emb.weight[t3.hp.stop_text_token, END_OF_TEXT_NUMBER] = LOUD
-    # A random attention layer hardly changes the sum it adds to: the first one is made to, or no text would matter,
-    # and no exaggeration.
+    # A random attention layer hardly changes the sum it adds to: the first one is made to, or no text would matter.
     t3.tfmr.layers[0].self_attn.o_proj.weight *= 60
-    t3.cond_enc.emotion_adv_fc.weight *= 30
     for layer in t3.tfmr.layers:
         layer.self_attn.o_proj.weight[: END_OF_TEXT_NUMBER + 1] = 0.0
         layer.mlp.down_proj.weight[: END_OF_TEXT_NUMBER + 1] = 0.0

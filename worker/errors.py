@@ -9,7 +9,8 @@ ChatterqueueError
 │   ├── LanguageUnsupportedError
 │   ├── VoiceUnsupportedError   the engine has one voice only, or none without reference audio
 │   ├── SegmentUnspeakableError the text of the segment gives no speech, or does not fit the model
-│   ├── NoEndOfSpeechError      the model did not stop; the audio is cut off
+│   ├── NoSpeechError           the model stopped before it spoke, with every seed that was tried
+│   ├── NoEndOfSpeechError      the model did not stop, with every seed that was tried
 │   └── EngineFaultError        the engine of this process is broken; only a new process mends it
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
@@ -88,10 +89,21 @@ class SegmentUnspeakableError(SynthesisError):
     is_retryable = False
 
 
+class NoSpeechError(SynthesisError):
+    """The model stopped before it spoke. The engine has tried other seeds; a retry would draw the same ones."""
+
+    code = "no_speech"
+    is_retryable = False
+
+
 class NoEndOfSpeechError(SynthesisError):
-    """The model reached its ceiling without an end: the speech is cut off or runs away."""
+    """The model reached its ceiling without an end: the speech is cut off or runs away.
+
+    The engine has tried other seeds; a retry would draw the same ones.
+    """
 
     code = "no_end_of_speech"
+    is_retryable = False
 
 
 class EngineFaultError(SynthesisError):

@@ -14,8 +14,12 @@ from typing import Any, Final
 #: What every record has by itself; everything else came with `extra`.
 _OWN_ATTRIBUTES: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message", "data"}
 
-#: Celery's line for every message received and every task done says less than our own events.
-_CHATTY: Final = ("celery.worker.strategy", "celery.app.trace")
+#: Libraries that say less than our own events: a line for every message received, a traceback for every one given back.
+_CHATTY: Final = {
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.ERROR,
+    "botocore.credentials": logging.WARNING,
+}
 
 
 class EventFormatter(logging.Formatter):
@@ -46,5 +50,5 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name, least in _CHATTY.items():
+        logging.getLogger(name).setLevel(max(least, root.level))

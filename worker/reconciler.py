@@ -134,7 +134,7 @@ class Reconciler:
         heads = self._heads()
         ends_s = time.monotonic() + PASS_S
         num_sent = 0
-        while self._remaining and time.monotonic() < ends_s and not self._stop.is_set():
+        while self._remaining:
             narration_ids, self._remaining = self._remaining[:BATCH_SIZE], self._remaining[BATCH_SIZE:]
             resends = self._ledger.reconcile_many(narration_ids, grace_s=self._grace_s, heads=heads)
             if resends:
@@ -142,6 +142,8 @@ class Reconciler:
                 num_sent += len(resends)
                 num_narrations = len({resend.narration_id for resend in resends})
                 logger.info("items_sent_again", extra={"num_items": len(resends), "num_narrations": num_narrations})
+            if time.monotonic() >= ends_s or self._stop.is_set():
+                break
         return num_sent
 
     def _forget_dead_workers(self) -> None:

@@ -22,6 +22,9 @@ def doctor(json: options.Json = False) -> int:
 
 def _table(findings: list[Finding]) -> Table:
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for finding in findings:
         table.add_row(_MARKS[finding.grade], finding.subject, finding.text)
         if finding.remedy:

@@ -161,6 +161,8 @@ def _print_outcome(status: NarrationStatus, path: Path, *, wall_s: float) -> Non
         "wall_s": round(wall_s, 3),
     }
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")  # a path that is cut short is none
     table.add_row("audio", f"{path} ({file_size(status.size_bytes or 0)})")
     table.add_row("length", clock_time(length_s))
     table.add_row("wall time", f"{clock_time(wall_s)} ({length_s / wall_s:.1f}x real time, all included)")

@@ -23,7 +23,7 @@ Format = Annotated[
     str | None, typer.Option(help=f"One of {', '.join(AudioFormat)}; default: mp3, or as the file's name says.")
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same text, same engine: same audio; default: 0.")]
-Title = Annotated[str | None, typer.Option(help="Title, kept in the manifest.")]
+Title = Annotated[str | None, typer.Option(help="Title, kept in the manifest and in the audio file.")]
 
 DataDir = Annotated[Path, typer.Option(help="Folder of the embedded stack.")]
 DEFAULT_DATA_DIR: Final = Path(".chatterqueue")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from producer.contract.errors import ChatterqueueError
 
@@ -16,22 +16,25 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from typer import TyperException
 
+#: Characters in a line that no terminal cuts.
+_UNLIMITED_CHARS: Final = 10_000
+
 #: Set once by `main`: whether this run prints JSON. Every command has the flag.
 wants_json = False
 
 
 def console() -> Console:
-    """Return the console for results; it wraps nothing when its output is read by a program."""
+    """Return the console for results; it cuts and wraps nothing when its output is read by a program."""
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    return Console(width=None if sys.stdout.isatty() else _UNLIMITED_CHARS, highlight=False)
 
 
 def progress_console() -> Console:
     """Return the console for everything that is no result."""
     from rich.console import Console
 
-    return Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+    return Console(stderr=True, highlight=False)
 
 
 def print_result(document: Any, human: RenderableType) -> None:

@@ -19,7 +19,10 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, d
 def add(
     name: Name,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A recording of the voice, WAV, 3 to 10 seconds of speech.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="A recording of the voice, 3 to 10 seconds: WAV (or FLAC, Ogg, MP3 with soundfile)."
+        ),
     ],
     consent: Annotated[str, typer.Option(help="Who agreed to the use of their voice, and when; kept with it.")],
     json: options.Json = False,

@@ -68,7 +68,7 @@ def test_narrate_ends_in_an_audio_file_and_says_where_everything_is(start_worker
         assert audio.getnframes() / audio.getframerate() == pytest.approx(document["duration_s"], abs=0.01)
     for key in ("audio_key", "manifest_key"):
         assert store.exists(document[key].removeprefix(store._settings.s3_prefix))
-    words = " ".join(run.lines("narrate", "chapter.txt", "-o", "again.wav"))
+    words = " ".join(run.lines("narrate", "chapter.txt", "-o", "again.wav", "--title", "Chapter"))
     assert f"{num_segments} of {num_segments}, {num_segments} of them made before" in words
     assert "audio.wav" in words
     assert (place / "again.wav").read_bytes() == (place / "out.wav").read_bytes()

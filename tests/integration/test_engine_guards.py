@@ -7,11 +7,20 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch  # noqa: TID253
+from engine_conformance import segment
 
-from worker.engine.request import VoiceReference
-from worker.errors import NoEndOfSpeechError, SegmentUnspeakableError, SynthesisError, VoiceUnsupportedError
+from producer.contract.narration import ModelName
+from worker.engine.request import SegmentRequest, VoiceReference
+from worker.errors import (
+    NoEndOfSpeechError,
+    NoSpeechError,
+    SegmentUnspeakableError,
+    SynthesisError,
+    VoiceUnsupportedError,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the packages warn while they import
 
@@ -60,7 +69,7 @@ def test_speech_that_ends_is_passed_on_with_every_option() -> None:
 def test_speech_without_an_end_is_an_error() -> None:
     with pytest.raises(NoEndOfSpeechError, match=r"1000 speech tokens \(40 s\)") as caught:
         FakeT3([5] * 1000).say()
-    assert caught.value.is_retryable
+    assert not caught.value.is_retryable
 
 
 def test_an_end_at_the_ceiling_is_an_end() -> None:
@@ -73,7 +82,7 @@ def test_speech_tokens_that_the_vocoder_does_not_know_are_dropped() -> None:
 
 @pytest.mark.parametrize("spoken", [[STOP], [8000, START, STOP]])
 def test_speech_that_is_empty_is_an_error(spoken: list[int]) -> None:
-    with pytest.raises(SynthesisError, match="before it spoke"):
+    with pytest.raises(NoSpeechError, match="before it spoke"):
         FakeT3(spoken).say()
 
 
@@ -220,3 +229,52 @@ def test_a_fault_of_the_device_is_not_blamed_on_the_voice(tmp_path: Path, error:
     model.error = error
     with pytest.raises(type(error)):
         VoiceConditionals(model, max_voices=2).fresh(voice(tmp_path, 1), 0.5)
+
+
+class FakeSpeaker:
+    """Goes astray with the first seeds it is given."""
+
+    def __init__(self, num_astray: int, error: Exception) -> None:
+        self.num_astray, self.error = num_astray, error
+        self.seeds: list[int] = []
+
+    def speak(self, request: SegmentRequest) -> np.ndarray:
+        self.seeds.append(request.seed)
+        if len(self.seeds) <= self.num_astray:
+            raise self.error
+        return np.ones(10, np.float32)
+
+
+def astray(num_astray: int, error: Exception) -> tuple[Any, FakeSpeaker]:
+    from worker.engine.chatterbox import ChatterboxEngine
+
+    engine = ChatterboxEngine(Path("/nowhere"))
+    speaker = FakeSpeaker(num_astray, error)
+    engine._speakers[ModelName.ENGLISH] = speaker  # type: ignore[assignment]
+    return engine, speaker
+
+
+@pytest.mark.parametrize("error", [NoEndOfSpeechError("it runs"), NoSpeechError("nothing")])
+def test_a_segment_that_goes_astray_is_tried_with_other_seeds_always_the_same(error: Exception) -> None:
+    takes = []
+    for _ in range(2):
+        engine, speaker = astray(2, error)
+        takes.append(engine._speak(segment(seed=7)))
+        assert speaker.seeds[0] == 7
+        assert len(set(speaker.seeds)) == 3
+        assert takes[-1].seed == speaker.seeds[-1]
+    assert takes[0].seed == takes[1].seed
+
+
+def test_a_segment_that_goes_astray_with_every_seed_fails_for_good() -> None:
+    engine, speaker = astray(3, NoEndOfSpeechError("it runs"))
+    with pytest.raises(NoEndOfSpeechError):
+        engine._speak(segment())
+    assert len(speaker.seeds) == 3
+
+
+def test_an_error_that_no_seed_mends_is_not_tried_again() -> None:
+    engine, speaker = astray(1, SegmentUnspeakableError("too long"))
+    with pytest.raises(SegmentUnspeakableError):
+        engine._speak(segment())
+    assert len(speaker.seeds) == 1

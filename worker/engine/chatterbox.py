@@ -5,8 +5,10 @@ Knows nothing of Celery or the ledger. Importing it imports torch and chatterbox
 
 from __future__ import annotations
 
+import logging
 import time
 from concurrent.futures import Future
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
@@ -16,12 +18,14 @@ import torch  # noqa: TID253 - worker.engine.selection imports this module when 
 from producer.contract.narration import EngineName, ModelName, Parameters
 from worker.engine.executor import SegmentExecutor
 from worker.engine.protocol import EngineHealth
-from worker.engine.request import SegmentRequest, Take
+from worker.engine.request import SegmentRequest, Take, segment_seed
 from worker.engine.speaker import Speaker
 from worker.errors import (
     EngineUnavailableError,
     LanguageUnsupportedError,
     ModelLoadError,
+    NoEndOfSpeechError,
+    NoSpeechError,
     SynthesisError,
     WatermarkError,
 )
@@ -30,7 +34,13 @@ from worker.models.checkpoint import check_folder, revision
 from worker.models.device import choose_device
 from worker.models.watermark import MIN_DETECTION, detect_watermark
 
+logger = logging.getLogger(__name__)
+
 SAMPLE_RATE_HZ: Final = 24_000
+
+#: Seeds that a segment is tried with while the model does not come to an end or says nothing. The sampler goes astray
+#: now and then; the same seed would go astray in the same way.
+MAX_SEEDS: Final = 3
 
 _WARM_UP_TEXT: Final = "Ready to read."
 
@@ -145,11 +155,24 @@ class ChatterboxEngine:
 
     def _speak(self, request: SegmentRequest) -> Take:
         started_s = time.monotonic()
-        pcm = self._speaker(request.model).speak(request)
-        return Take(
-            pcm=pcm,
-            sample_rate_hz=SAMPLE_RATE_HZ,
-            seed=request.seed,
-            synthesis_s=time.monotonic() - started_s,
-            is_watermarked=True,
-        )
+        speaker = self._speaker(request.model)
+        for seed in seeds_of(request):
+            try:
+                pcm = speaker.speak(replace(request, seed=seed))
+            except (NoEndOfSpeechError, NoSpeechError) as error:
+                logger.info("take_discarded", extra={"code": error.code, "seed": seed})
+                astray = error
+            else:
+                return Take(
+                    pcm=pcm,
+                    sample_rate_hz=SAMPLE_RATE_HZ,
+                    seed=seed,
+                    synthesis_s=time.monotonic() - started_s,
+                    is_watermarked=True,
+                )
+        raise astray
+
+
+def seeds_of(request: SegmentRequest) -> list[int]:
+    """Return the seeds that a segment is tried with, its own first; they follow from it, so takes stay reproducible."""
+    return [request.seed, *(segment_seed(request.seed, f"again {number}") for number in range(1, MAX_SEEDS))]

@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch  # noqa: TID253 - imported with the engine that needs it
 import torch.nn.functional as F  # noqa: N812, TID253
 
-from worker.errors import NoEndOfSpeechError, SegmentUnspeakableError, SynthesisError
+from worker.errors import NoEndOfSpeechError, NoSpeechError, SegmentUnspeakableError
 
 #: Speech tokens that S3Gen has an embedding for; T3 can give up to 8,193.
 NUM_SPEECH_TOKENS: Final = 6561
@@ -53,7 +53,7 @@ class T3Guard:
         Raises:
             SegmentUnspeakableError: if the text does not fit.
             NoEndOfSpeechError: if the ceiling was reached.
-            SynthesisError: if nothing was spoken.
+            NoSpeechError: if nothing was spoken.
         """
         text_tokens = self._fitted(text_tokens)
         try:
@@ -91,7 +91,7 @@ class T3Guard:
         kept = spoken[:, :-1]
         kept = kept[kept < NUM_SPEECH_TOKENS].unsqueeze(0)
         if kept.size(1) == 0:
-            raise SynthesisError("the model ended before it spoke")
+            raise NoSpeechError("the model ended before it spoke")
         return torch.cat([kept, spoken[:, -1:]], dim=1)
 
     def _forget(self) -> None:

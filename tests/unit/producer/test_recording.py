@@ -7,7 +7,8 @@ import io
 import math
 import struct
 import wave
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,59 @@ def test_a_recording_is_refused_by_name(case: str):
     with pytest.raises(InvalidVoiceError) as caught:
         read_recording(content)
     assert [fault.code for fault in caught.value.faults] == [code]
+
+
+def encoded(samples: Sequence[int], container: str, *, rate_hz: int = 16_000, channels: int = 1) -> bytes:
+    soundfile = pytest.importorskip("soundfile")
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", rate_hz, channels, format=container) as file:
+        file.buffer_write(array.array("h", samples).tobytes(), dtype="int16")
+    return buffer.getvalue()
+
+
+def test_flac_is_taken_where_soundfile_is_installed():
+    samples = tone(4)
+    assert read_recording(encoded(samples, "FLAC")).sha256 == read_recording(wav(samples)).sha256
+
+
+@pytest.mark.parametrize("container", ["OGG", "MP3"])
+def test_lossy_formats_are_taken_where_soundfile_is_installed(container: str):
+    recording = read_recording(encoded(tone(4), container))
+    assert recording.duration_s == pytest.approx(4, abs=0.2)
+    assert len(samples_of(recording)) == round(recording.duration_s * 16_000)
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (lambda: encoded([0] * 8_000 * 3600, "FLAC", rate_hz=8_000), "audio_too_long"),
+        (lambda: encoded(tone(4) * 8, "FLAC", channels=8), "audio_channels"),
+        (lambda: encoded(tone(4), "FLAC", rate_hz=4_000), "audio_rate"),
+        (lambda: encoded(tone(4), "FLAC")[:100], "audio_format"),
+        (lambda: b"fLaC" + bytes(1000), "audio_format"),
+        (lambda: encoded(tone(4), "AIFF"), "audio_format"),
+    ],
+    ids=["an hour", "channels", "rate", "cut", "zeros", "AIFF"],
+)
+def test_an_encoded_recording_is_refused_by_name(content: Callable[[], bytes], code: str):
+    with pytest.raises(InvalidVoiceError) as caught:
+        read_recording(content())
+    assert [fault.code for fault in caught.value.faults] == [code]
+
+
+def test_encoded_recordings_are_refused_where_soundfile_is_not_installed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("producer.decoding.find_spec", lambda name: None)
+    with pytest.raises(InvalidVoiceError, match="a WAV file with 16-bit PCM is always taken"):
+        read_recording(encoded(tone(4), "FLAC"))
+
+
+def test_a_decoder_that_spins_is_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    child = tmp_path / "child.py"
+    child.write_text("while True: pass")
+    monkeypatch.setattr("producer.decoding._CHILD", child)
+    monkeypatch.setattr("producer.decoding._TIMEOUT_S", 0.5)
+    with pytest.raises(InvalidVoiceError, match="too much time"):
+        read_recording(b"fLaC" + bytes(1000))
 
 
 def test_a_short_or_clipped_recording_is_taken_with_a_warning():

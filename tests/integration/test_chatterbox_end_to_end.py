@@ -1,0 +1,67 @@
+"""Chatterbox through the whole farm: small checkpoints, the real classes and files, and the watermark at the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from small_checkpoint import BOTH, cached_checkpoint
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # perth and librosa warn at every turn
+]
+
+CHATTERQUEUE = [sys.executable, "-c", "import sys; from producer.cli import main; sys.exit(main())"]
+
+TEXTS = {
+    "en": "The lamp was lit at nine. Nobody came to see it.",
+    "fr": "La lampe fut allumée à neuf heures. Personne ne vint la voir.",
+}
+
+
+def watermark_in(path: Path) -> float:
+    """Return the mean of the watermark's bits as the package's own detector reads them: 1.0 is there, 0.0 is not."""
+    import perth
+
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        rate_hz = container.streams.audio[0].rate
+    pcm = np.concatenate(frames, axis=1)[0]
+    pcm = pcm / 32768 if pcm.dtype == np.int16 else pcm
+    return float(np.mean(perth.PerthImplicitWatermarker().get_watermark(pcm.astype(np.float32), sample_rate=rate_hz)))
+
+
+@pytest.mark.parametrize("language", TEXTS)
+@pytest.mark.parametrize("audio_format", ["mp3", "flac"])
+def test_the_watermark_is_in_the_finished_audio_when_chatterbox_has_spoken(
+    language: str, audio_format: str, tmp_path: Path
+) -> None:
+    text_path = tmp_path / "text.txt"
+    text_path.write_text(TEXTS[language])
+    audio_path = tmp_path / f"audio.{audio_format}"
+    environment = {
+        **os.environ,
+        "CHATTERQUEUE_MODEL_DIR": str(cached_checkpoint(BOTH)),
+        "CHATTERQUEUE_DEVICE": "cpu",
+        "CHATTERQUEUE_HEARTBEAT_DIR": str(tmp_path / "heartbeat"),
+    }
+    arguments = ["narrate", str(text_path), "-o", str(audio_path), "--language", language, "--engine", "chatterbox"]
+
+    finished = subprocess.run(
+        [*CHATTERQUEUE, *arguments, "--local", "--data-dir", str(tmp_path / "data")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    assert watermark_in(audio_path) == pytest.approx(1.0, abs=0.05)

@@ -1,0 +1,269 @@
+"""The Chatterbox engine on small checkpoints: the package's real classes, files and loading code, random weights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from engine_conformance import EngineConformance, segment, speak
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+from small_checkpoint import BOTH, cached_checkpoint
+
+from producer.contract.languages import LANGUAGES
+from producer.contract.narration import EngineName, ModelName, Parameters
+from worker.engine.protocol import Engine
+from worker.engine.request import Take, VoiceReference
+from worker.engine.selection import build_engine
+from worker.errors import (
+    EngineUnavailableError,
+    LanguageUnsupportedError,
+    ModelLoadError,
+    SegmentUnspeakableError,
+    WatermarkError,
+    WorkerStartError,
+)
+from worker.settings import WorkerSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the packages warn at every turn
+
+RATE_HZ = 24_000
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Path:
+    return cached_checkpoint(BOTH)
+
+
+def built(model_dir: Path) -> Engine:
+    return build_engine(EngineName.CHATTERBOX, WorkerSettings(model_dir=model_dir, device="cpu", num_threads=2))
+
+
+@pytest.fixture(scope="module")
+def engine(checkpoint: Path) -> Iterator[Engine]:
+    engine = built(checkpoint)
+    engine.load()
+    engine.warm_up()
+    yield engine
+    engine.close(30)
+
+
+@pytest.fixture(scope="module")
+def english_take(engine: Engine) -> Take:
+    return speak(engine, segment())
+
+
+@pytest.fixture(scope="module")
+def german_take(engine: Engine) -> Take:
+    return speak(engine, german())
+
+
+def german(text: str = "Guten Tag.", **fields: object):
+    return segment(text, **{"language": "de", "model": ModelName.MULTILINGUAL, **fields})
+
+
+class TestChatterboxEngine(EngineConformance):
+    """English, by the rules for every engine."""
+
+
+def through_flac(pcm: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, pcm, RATE_HZ, format="FLAC", subtype="PCM_16")
+    return soundfile.read(io.BytesIO(buffer.getvalue()), dtype="float32")
+
+
+def through_mp3(pcm: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp3") as container:
+        stream = container.add_stream("mp3", rate=RATE_HZ, layout="mono", bit_rate=64_000)
+        frame = av.AudioFrame.from_ndarray((pcm * 32_767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate = RATE_HZ
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
+    return soundfile.read(io.BytesIO(buffer.getvalue()), dtype="float32")
+
+
+@pytest.mark.parametrize("through", [through_flac, through_mp3])
+@pytest.mark.parametrize("name", ["english_take", "german_take"])
+def test_the_watermark_is_still_found_after_encoding(
+    name: str, through, request: pytest.FixtureRequest, engine: Engine
+) -> None:
+    import perth
+
+    from worker.models.watermark import detect_watermark
+
+    take: Take = request.getfixturevalue(name)
+    watermarker = perth.PerthImplicitWatermarker()
+    assert detect_watermark(watermarker, *through(take.pcm)) > 0.95
+    noise = np.random.default_rng(0).normal(0, 0.03, len(take.pcm)).astype(np.float32)
+    assert detect_watermark(watermarker, noise, RATE_HZ) < 0.5
+
+
+def test_five_multilingual_segments_leave_the_model_as_it_was(engine: Engine, german_take: Take, capfd) -> None:
+    t3 = engine._speakers[ModelName.MULTILINGUAL]._loaded.t3  # type: ignore[attr-defined]
+
+    def leftovers() -> tuple[int, str, bool, list[str]]:
+        hooks = sum(len(layer.self_attn._forward_hooks) for layer in t3.tfmr.layers)
+        config = t3.tfmr.config
+        return hooks, config._attn_implementation, config.output_attentions, sorted(t3._modules)
+
+    before = leftovers()
+    takes = []
+    # The shortest of them makes the stock end-of-speech check fail.
+    for text, language in [("A", "de"), ("Bon.", "fr"), ("Sí.", "es"), ("Olá.", "pt"), ("Guten Tag.", "de")]:
+        takes.append(speak(engine, german(text, language=language)))
+        assert leftovers() == before
+    assert np.array_equal(takes[-1].pcm, german_take.pcm)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_seed_and_parameters_reach_the_model(
+    engine: Engine, english_take: Take, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    t3 = engine._speakers[ModelName.ENGLISH]._loaded.t3  # type: ignore[attr-defined]
+    stock = t3.prepare_conditioning
+    # A T3 of one layer is deaf to exaggeration: it is a length, and the layer's norm takes lengths away.
+    exaggerations: list[float] = []
+    monkeypatch.setattr(
+        t3, "prepare_conditioning", lambda cond: exaggerations.append(cond.emotion_adv.item()) or stock(cond)
+    )
+    other_seed = speak(engine, segment(seed=2, parameters=Parameters(exaggeration=1.5)))
+    unguided = speak(engine, segment(parameters=Parameters(cfg_weight=0.0)))
+    assert exaggerations == [1.5, 0.5]
+    assert not np.array_equal(other_seed.pcm, english_take.pcm)
+    assert not np.array_equal(unguided.pcm, english_take.pcm)
+    assert not np.array_equal(unguided.pcm, other_seed.pcm)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> VoiceReference:
+    from hibari import Hibari
+
+    path = tmp_path_factory.mktemp("voice") / "reference.wav"
+    soundfile.write(path, Hibari(threads=1)("This is how I speak.", seed=1)[: 2 * RATE_HZ], RATE_HZ, subtype="PCM_16")
+    return VoiceReference(hashlib.sha256(path.read_bytes()).hexdigest(), path)
+
+
+def test_a_voice_speaks_differently_and_does_not_stay(
+    engine: Engine, english_take: Take, voice: VoiceReference
+) -> None:
+    spoken = speak(engine, segment(voice=voice))
+    assert not np.array_equal(spoken.pcm, english_take.pcm)
+    assert np.array_equal(speak(engine, segment()).pcm, english_take.pcm)
+    assert np.array_equal(speak(engine, segment(voice=voice)).pcm, spoken.pcm)
+
+
+def test_a_text_that_does_not_fit_is_refused_without_its_content(engine: Engine) -> None:
+    with pytest.raises(SegmentUnspeakableError, match="text tokens") as caught:
+        speak(engine, segment("secret " * 400))
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_an_empty_text_is_refused_and_not_replaced(engine: Engine, text: str) -> None:
+    with pytest.raises(SegmentUnspeakableError, match="no text"):
+        speak(engine, segment(text))
+
+
+def test_the_english_model_refuses_other_languages(engine: Engine) -> None:
+    with pytest.raises(LanguageUnsupportedError, match="'de'"):
+        engine.submit(segment(language="de"))
+
+
+def test_chinese_is_refused_while_its_segmenter_is_not_there(engine: Engine) -> None:
+    with pytest.raises(LanguageUnsupportedError, match=r"Cangjie5_TC\.json"):
+        engine.submit(german("你好", language="zh"))
+
+
+def test_the_multilingual_model_speaks_the_languages_of_the_contract(engine: Engine) -> None:
+    from chatterbox.mtl_tts import SUPPORTED_LANGUAGES
+
+    assert SUPPORTED_LANGUAGES == LANGUAGES
+    assert engine._speakers[ModelName.MULTILINGUAL].languages == set(LANGUAGES) - {"zh"}  # type: ignore[attr-defined]
+
+
+def test_a_model_that_must_still_be_chosen_is_not_there(engine: Engine) -> None:
+    with pytest.raises(EngineUnavailableError):
+        engine.identity(ModelName.AUTO)
+    with pytest.raises(EngineUnavailableError):
+        engine.submit(segment(model=ModelName.AUTO))
+
+
+def test_the_models_have_identities_of_their_own(engine: Engine) -> None:
+    assert engine.identity(ModelName.ENGLISH) != engine.identity(ModelName.MULTILINGUAL)
+
+
+@pytest.fixture
+def linked(checkpoint: Path, tmp_path: Path) -> Path:
+    """A folder with links to the files of the checkpoint, to break one of them."""
+    for path in checkpoint.iterdir():
+        os.link(path, tmp_path / path.name) if path.stat().st_dev == tmp_path.stat().st_dev else (
+            tmp_path / path.name
+        ).symlink_to(path)
+    return tmp_path
+
+
+def replaced(folder: Path, name: str) -> Path:
+    (folder / name).unlink()
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["t3_cfg.safetensors", "s3gen.pt", "conds.pt"])
+def test_a_truncated_file_stops_the_worker_before_anything_is_loaded(checkpoint: Path, linked: Path, name: str) -> None:
+    replaced(linked, name).write_bytes((checkpoint / name).read_bytes()[:5000])
+    with pytest.raises(ModelLoadError) as caught:
+        built(linked).load()
+    assert f"{linked / name} " in str(caught.value)
+
+
+def test_a_whole_file_with_the_wrong_tensors_stops_the_worker(linked: Path) -> None:
+    for name in ("t3_mtl23ls_v2.safetensors", "ve.safetensors"):
+        replaced(linked, name)
+    save_file({"weight": np.zeros(4, np.float32)}, linked / "ve.safetensors")
+    with pytest.raises(ModelLoadError, match="cannot load the english model"):
+        built(linked).load()
+
+
+def test_the_tokenizer_of_another_model_stops_the_worker(linked: Path) -> None:
+    (linked / "t3_mtl23ls_v2.safetensors").unlink()
+    vocab = '{"model": {"type": "BPE", "vocab": {"[STOP]": 0, "[START]": 255, "x": 704}, "merges": []}}'
+    replaced(linked, "tokenizer.json").write_text(vocab)
+    with pytest.raises(ModelLoadError, match="belongs to another model"):
+        built(linked).load()
+
+
+def test_cuda_that_is_not_there_stops_the_worker(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    engine = build_engine(EngineName.CHATTERBOX, WorkerSettings(model_dir=checkpoint, device="cuda"))
+    with pytest.raises(WorkerStartError, match="CHATTERQUEUE_DEVICE"):
+        engine.load()
+
+
+def test_a_watermarker_that_is_silently_missing_stops_the_worker(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("perth.PerthImplicitWatermarker", None)
+    with pytest.raises(WatermarkError, match="setuptools<81"):
+        built(checkpoint).load()
+
+
+def test_a_watermarker_that_marks_nothing_stops_the_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("perth.PerthImplicitWatermarker.apply_watermark", lambda self, signal, sample_rate: signal)
+    with pytest.raises(WatermarkError, match="not in what the english model speaks"):
+        engine.warm_up()
+
+
+def test_a_stand_in_for_the_watermarker_is_refused() -> None:
+    import perth
+
+    from worker.models.watermark import check_watermarker
+
+    with pytest.raises(WatermarkError, match="DummyWatermarker"):
+        check_watermarker(perth.DummyWatermarker())
