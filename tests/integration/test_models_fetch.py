@@ -17,10 +17,10 @@ import time
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from hubserver import FakeHub
+from modelscommand import ModelsCommand
 from smallweights import ENGLISH_FILES, MULTILINGUAL_FILES, small_weights, torch_bytes
 
 from producer.contract.errors import ExitCode
@@ -43,67 +43,16 @@ def hub() -> Iterator[FakeHub]:
         yield server
 
 
-class Outcome(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-class Command:
-    """Runs `chatterqueue models` with a folder and a server."""
-
-    def __init__(self, hub: FakeHub, model_dir: Path, capture: pytest.CaptureFixture[str]) -> None:
-        self.hub = hub
-        self.dir = model_dir
-        self.capture = capture
-
-    def __call__(self, *arguments: str) -> Outcome:
-        """Call the command in this process."""
-        self.capture.readouterr()
-        code = command.main(arguments, default_dir=self.dir)
-        return Outcome(code, *self.capture.readouterr())
-
-    def ok(self, *arguments: str) -> dict[str, object]:
-        """Call a command that has to succeed, and return what it prints."""
-        done = self(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        result: dict[str, object] = json.loads(done.stdout)
-        return result
-
-    def environment(self, **more: str) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGING"))}
-        home = {"HF_HOME": str(self.dir.parent / "hf-home"), "HF_ENDPOINT": self.hub.endpoint}
-        return {**kept, **home, "CHATTERQUEUE_MODEL_DIR": str(self.dir), **more}
-
-    def process(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the command as a process of its own."""
-        program = [sys.executable, "-m", "worker.models.weights", *arguments]
-        return self.python(program, **environment)
-
-    def python(self, program: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run any process in the command's environment."""
-        variables = self.environment(**environment)
-        return subprocess.run(program, env=variables, capture_output=True, text=True, check=False)
-
-    def names(self) -> set[str]:
-        return {path.name for path in self.dir.iterdir() if not path.name.startswith(".models")}
-
-    def content(self, name: str) -> bytes:
-        return (self.dir / name).read_bytes()
-
-
 @pytest.fixture
 def models(
     hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Command:
+) -> ModelsCommand:
     # huggingface_hub reads HF_ENDPOINT once, when it is imported.
     monkeypatch.setattr(command, "fetch", functools.partial(fetching.fetch, endpoint=hub.endpoint))
-    return Command(hub, tmp_path / "weights", capsys)
+    return ModelsCommand(hub, tmp_path / "weights", capsys)
 
 
-def test_fetch_pins_a_commit_and_locks_every_file(models: Command, hub: FakeHub) -> None:
+def test_fetch_pins_a_commit_and_locks_every_file(models: ModelsCommand, hub: FakeHub) -> None:
     done = models.process("fetch", "--json")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
@@ -120,7 +69,7 @@ def test_fetch_pins_a_commit_and_locks_every_file(models: Command, hub: FakeHub)
     assert all(f"/resolve/{COMMIT}/" in path for _, path, _ in hub.requests if "/resolve/" in path)
 
 
-def test_a_second_fetch_and_verify_need_no_network(models: Command, hub: FakeHub) -> None:
+def test_a_second_fetch_and_verify_need_no_network(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch")
     hub.stop()
     assert models.ok("fetch")["downloaded"] == []
@@ -128,7 +77,7 @@ def test_a_second_fetch_and_verify_need_no_network(models: Command, hub: FakeHub
     assert models.ok("list")["models"] == {"english": True, "multilingual": True}
 
 
-def test_one_flipped_byte_is_named_and_mended_by_a_fetch(models: Command, hub: FakeHub) -> None:
+def test_one_flipped_byte_is_named_and_mended_by_a_fetch(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch", "--model", "english")
     path = models.dir / "s3gen.safetensors"
     good = path.read_bytes()
@@ -142,7 +91,7 @@ def test_one_flipped_byte_is_named_and_mended_by_a_fetch(models: Command, hub: F
     models.ok("verify")
 
 
-def test_a_connection_that_breaks_once_goes_on_by_itself(models: Command, hub: FakeHub) -> None:
+def test_a_connection_that_breaks_once_goes_on_by_itself(models: ModelsCommand, hub: FakeHub) -> None:
     hub.commits[COMMIT][LARGE] = bytes(LARGE_BYTES)
     hub.cuts[LARGE] = [CUT_BYTES]
     models.ok("fetch", "--model", "english")
@@ -151,7 +100,7 @@ def test_a_connection_that_breaks_once_goes_on_by_itself(models: Command, hub: F
     assert models.content(LARGE) == bytes(LARGE_BYTES)
 
 
-def test_a_fetch_that_breaks_for_good_resumes_when_it_is_run_again(models: Command, hub: FakeHub) -> None:
+def test_a_fetch_that_breaks_for_good_resumes_when_it_is_run_again(models: ModelsCommand, hub: FakeHub) -> None:
     hub.commits[COMMIT][LARGE] = bytes(LARGE_BYTES)
     # Half of it, and then nothing any more, however often it is tried.
     hub.cuts[LARGE] = [CUT_BYTES, *[0] * 50]
@@ -171,7 +120,7 @@ def test_a_fetch_that_breaks_for_good_resumes_when_it_is_run_again(models: Comma
     assert not (models.dir / ".fetch").exists()
 
 
-def test_a_killed_fetch_resumes(models: Command, hub: FakeHub) -> None:
+def test_a_killed_fetch_resumes(models: ModelsCommand, hub: FakeHub) -> None:
     hub.commits[COMMIT][LARGE] = bytes(LARGE_BYTES)
     hub.stalls[LARGE] = CUT_BYTES
     process = subprocess.Popen(
@@ -198,7 +147,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
         time.sleep(0.01)
 
 
-def test_a_part_with_wrong_bytes_is_fetched_anew(models: Command, hub: FakeHub) -> None:
+def test_a_part_with_wrong_bytes_is_fetched_anew(models: ModelsCommand, hub: FakeHub) -> None:
     name = "t3_cfg.safetensors"
     part = models.dir / ".fetch" / COMMIT / f"{name}.part"
     part.parent.mkdir(parents=True)
@@ -210,7 +159,7 @@ def test_a_part_with_wrong_bytes_is_fetched_anew(models: Command, hub: FakeHub) 
     assert hub.ranges_of(name)[-1] is None
 
 
-def test_a_server_without_ranges_is_fetched_from_the_start(models: Command, hub: FakeHub) -> None:
+def test_a_server_without_ranges_is_fetched_from_the_start(models: ModelsCommand, hub: FakeHub) -> None:
     name = "t3_cfg.safetensors"
     hub.ignores_ranges = True
     hub.cuts[name] = [5000]
@@ -220,7 +169,7 @@ def test_a_server_without_ranges_is_fetched_from_the_start(models: Command, hub:
 
 @pytest.mark.parametrize("name", ["s3gen.safetensors", "tokenizer.json"])
 @pytest.mark.parametrize("kind", ["same length", "shorter", "longer"])
-def test_content_that_was_not_announced_is_refused(models: Command, hub: FakeHub, name: str, kind: str) -> None:
+def test_content_that_was_not_announced_is_refused(models: ModelsCommand, hub: FakeHub, name: str, kind: str) -> None:
     content = hub.commits[COMMIT][name]
     flipped = bytes([content[0] ^ 1]) + content[1:]
     hub.swaps[name] = {"same length": flipped, "shorter": content[:-10], "longer": content + b"more"}[kind]
@@ -236,7 +185,7 @@ def test_content_that_was_not_announced_is_refused(models: Command, hub: FakeHub
     assert hub.sent_bytes["t3_cfg.safetensors"] == before["t3_cfg.safetensors"], "the other files were kept"
 
 
-def test_a_failed_update_leaves_the_old_weights_usable(models: Command, hub: FakeHub) -> None:
+def test_a_failed_update_leaves_the_old_weights_usable(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch", "--model", "english")
     hub.branches["main"] = LATER_COMMIT
     hub.statuses["ve.safetensors"] = 503
@@ -249,7 +198,7 @@ def test_a_failed_update_leaves_the_old_weights_usable(models: Command, hub: Fak
     assert models.ok("verify")["commit"] == LATER_COMMIT
 
 
-def test_the_branch_is_asked_for_only_once(models: Command, hub: FakeHub) -> None:
+def test_the_branch_is_asked_for_only_once(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch", "--model", "english")
     hub.branches["main"] = LATER_COMMIT
     result = models.ok("fetch")
@@ -258,7 +207,7 @@ def test_the_branch_is_asked_for_only_once(models: Command, hub: FakeHub) -> Non
     assert result["models"] == ["english", "multilingual"]
 
 
-def test_another_revision_moves_every_model_there(models: Command, hub: FakeHub) -> None:
+def test_another_revision_moves_every_model_there(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch")
     result = models.ok("fetch", "--model", "english", "--revision", LATER_COMMIT)
     assert result["models"] == ["english", "multilingual"]
@@ -268,7 +217,7 @@ def test_another_revision_moves_every_model_there(models: Command, hub: FakeHub)
 
 
 def test_a_crash_between_files_and_lock_is_mended_without_fetching_again(
-    models: Command, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+    models: ModelsCommand, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models.ok("fetch", "--model", "english")
 
@@ -286,7 +235,7 @@ def test_a_crash_between_files_and_lock_is_mended_without_fetching_again(
     models.ok("verify")
 
 
-def test_the_token_goes_to_the_hub_and_nowhere_else(models: Command, hub: FakeHub) -> None:
+def test_the_token_goes_to_the_hub_and_nowhere_else(models: ModelsCommand, hub: FakeHub) -> None:
     done = models.process("fetch", "--model", "english", HF_TOKEN="hf_canary")
     assert done.returncode == 0, done.stderr
     assert ("Bearer hf_canary") in {header for _, header in hub.authorized}
@@ -295,7 +244,7 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(models: Command, hub: FakeHu
     assert not [path for path in models.dir.rglob("*") if path.is_file() and b"hf_canary" in path.read_bytes()]
 
 
-def test_a_quantized_file_survives_a_fetch_only_with_its_source(models: Command, hub: FakeHub) -> None:
+def test_a_quantized_file_survives_a_fetch_only_with_its_source(models: ModelsCommand, hub: FakeHub) -> None:
     models.ok("fetch", "--model", "english")
 
     def was_there() -> bool:
@@ -323,7 +272,7 @@ def test_a_quantized_file_survives_a_fetch_only_with_its_source(models: Command,
     ],
 )
 def test_what_the_hub_does_not_have_is_named(
-    models: Command, arguments: tuple[str, ...], code: ExitCode, words: str
+    models: ModelsCommand, arguments: tuple[str, ...], code: ExitCode, words: str
 ) -> None:
     refused = models("fetch", *arguments)
     assert refused.returncode == code
@@ -332,7 +281,7 @@ def test_what_the_hub_does_not_have_is_named(
 
 
 @pytest.mark.parametrize("kind", ["down", "offline", "503", "no hub"])
-def test_a_hub_that_cannot_be_used_is_named(models: Command, hub: FakeHub, kind: str) -> None:
+def test_a_hub_that_cannot_be_used_is_named(models: ModelsCommand, hub: FakeHub, kind: str) -> None:
     environment = {}
     if kind == "down":
         hub.stop()
@@ -349,7 +298,7 @@ def test_a_hub_that_cannot_be_used_is_named(models: Command, hub: FakeHub, kind:
 
 
 def test_a_hostile_file_on_the_hub_is_never_run_and_never_put_in_place(
-    models: Command, hub: FakeHub, tmp_path: Path
+    models: ModelsCommand, hub: FakeHub, tmp_path: Path
 ) -> None:
     canary = tmp_path / "canary"
 
@@ -367,7 +316,7 @@ def test_a_hostile_file_on_the_hub_is_never_run_and_never_put_in_place(
 
 
 def test_a_full_disk_is_found_before_the_first_byte(
-    models: Command, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
+    models: ModelsCommand, hub: FakeHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = namedtuple("Usage", "total used free")(10, 9, 1)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: full)
@@ -377,7 +326,7 @@ def test_a_full_disk_is_found_before_the_first_byte(
     assert hub.sent_bytes == {}
 
 
-def test_a_disk_that_fills_up_is_named(models: Command, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_is_named(models: ModelsCommand, hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     def fill_up(fd: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -388,7 +337,7 @@ def test_a_disk_that_fills_up_is_named(models: Command, hub: FakeHub, monkeypatc
     monkeypatch.undo()
 
 
-def test_the_command_line_of_the_producer_hands_over(models: Command) -> None:
+def test_the_command_line_of_the_producer_hands_over(models: ModelsCommand) -> None:
     code = (
         "import typer; from producer.cli import models;"
         "app = typer.Typer(); app.add_typer(models.group(''), name='models'); app()"
@@ -398,7 +347,7 @@ def test_the_command_line_of_the_producer_hands_over(models: Command) -> None:
     assert json.loads(done.stdout)["model_dir"] == str(models.dir)
 
 
-def test_a_start_needs_no_network_at_all(models: Command, hub: FakeHub) -> None:
+def test_a_start_needs_no_network_at_all(models: ModelsCommand, hub: FakeHub) -> None:
     """Sockets are taken away, not only the server: whoever tried one would be seen."""
     models.ok("fetch")
     hub.stop()

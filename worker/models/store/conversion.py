@@ -68,13 +68,12 @@ def _child_environment() -> dict[str, str]:
 
 
 def _limit_resources(source_bytes: int) -> None:
-    """Bound what this process can use from here on. On Windows there are no such limits, only the strict reader."""
-    try:
-        import resource
-    except ImportError:
+    """Bound what this process can use from here on. Elsewhere than on Linux there is only the strict reader."""
+    if sys.platform != "linux":
         return
-    statm = Path("/proc/self/statm")
-    in_use = int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 4 << 30
+    import resource
+
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limits = {
         # The storages, a strided copy of one, and the pickle.
         resource.RLIMIT_AS: in_use + 3 * source_bytes + _MEMORY_MARGIN_BYTES,

@@ -101,7 +101,6 @@ def test_a_changed_source_is_converted_anew(tmp_path: Path) -> None:
     assert_equal_tensors(load_state(path), dict(small_state(2)))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
 def test_a_folder_that_cannot_be_written_to_still_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from worker.models.store import tensors
 
@@ -266,7 +265,7 @@ def test_a_sentence_says_what_was_found(tmp_path: Path) -> None:
     ],
     ids=["memory", "output", "files"],
 )
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="POSIX only")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has these limits")
 def test_the_child_has_limits(tmp_path: Path, code: str, words: str) -> None:
     program = f"import worker.models.store.conversion as c\nc._limit_resources(1000)\n{code}"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[4])}
