@@ -7,6 +7,7 @@ ChatterqueueError
 ├── SynthesisError              one segment could not be spoken
 │   ├── EngineUnavailableError  this worker does not run the engine or the model that the narration asks for
 │   ├── LanguageUnsupportedError
+│   ├── UnspeakableError        no text, too much text, or a parameter that no model can use
 │   └── NoEndOfSpeechError      the model did not stop; the audio is cut off
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 └── AssemblyError               the finished segments do not fit together
@@ -61,10 +62,17 @@ class EngineUnavailableError(SynthesisError):
     code = "engine_unavailable"
 
 
-class LanguageUnsupportedError(SynthesisError):
-    """The engine does not speak this language."""
+class LanguageUnsupportedError(SynthesisError, ValueError):
+    """The engine does not speak this language. A ValueError too: chatterbox-tts raises one."""
 
     code = "language_unsupported"
+    is_retryable = False
+
+
+class UnspeakableError(SynthesisError, ValueError):
+    """No text, too much text, or a parameter that no model can use; refused before the model runs."""
+
+    code = "unspeakable"
     is_retryable = False
 
 
