@@ -8,11 +8,11 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from worker.errors import ModelLoadError
 from worker.models.prequantized import load_quantized_t3
-from worker.models.quantization import DEFAULT_THRESHOLD, quantize_t3
+from worker.models.quantization import DEFAULT_THRESHOLD, cast_parameters, quantize_t3
 from worker.models.skeleton import empty_t3, fill, read_header, read_t3_sizes
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
+
+#: How the weights of T3 are kept; the rest of the model is always float32.
+Precision = Literal["fp32", "bf16", "int8"]
+_DTYPES: Final = {"fp32": "float32", "bf16": "bfloat16"}
 
 #: What S3Gen computes for itself; the English file does not have to hold it.
 _COMPUTED_TENSORS: Final = frozenset({"tokenizer._mel_filters", "tokenizer.window"})
@@ -99,25 +103,25 @@ def load_t3(
     files: CheckpointFiles,
     device: str | torch.device,
     *,
-    is_int8: bool,
+    precision: Precision = "fp32",
     int8_path: Path | None = None,
     threshold: float = DEFAULT_THRESHOLD,
 ) -> Any:
-    """Load the T3, in float32 or int8; an int8 T3 from `int8_path` if that is given.
+    """Load the T3 in this precision; an int8 T3 from `int8_path` if that is given.
 
     Raises:
         ModelLoadError: a file does not fit the model.
     """
-    if is_int8 and int8_path is not None:
+    if precision == "int8" and int8_path is not None:
         return load_quantized_t3(int8_path, device, threshold=threshold)
     path = directory / files.t3
     header, _ = read_header(path)
     t3 = empty_t3(read_t3_sizes(header, path))
     # The tensors are views of the mapped file: what is rounded on its way to the device is never copied on the host.
     fill(t3, read_tensors(path), path)
-    if is_int8:
+    if precision == "int8":
         return quantize_t3(t3, device, threshold=threshold)
-    return t3.float().to(device).eval()
+    return cast_parameters(t3, _DTYPES[precision]).to(device).eval()
 
 
 def load_s3gen(directory: Path, files: CheckpointFiles, device: str | torch.device) -> Any:

@@ -7,6 +7,7 @@ knows nothing of where such files are kept, and does not check hashes.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     import torch
     from torch import nn
+
+logger = logging.getLogger(__name__)
 
 #: Raised when the layout changes; a file with another value is not used.
 FORMAT: Final = "chatterqueue-t3-int8-v1"
@@ -56,6 +59,29 @@ def save_quantized_t3(t3: nn.Module, path: Path, *, metadata: Mapping[str, str] 
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def describe_source(path: Path) -> dict[str, str]:
+    """Return what tells one file of full weights from another without reading it; empty if it is not there."""
+    if not path.is_file():
+        return {}
+    facts = path.stat()
+    return {"source": path.name, "source_bytes": str(facts.st_size), "source_mtime_ns": str(facts.st_mtime_ns)}
+
+
+def is_current(path: Path, source: Path) -> bool:
+    """Return whether an int8 file is there and was made from this file of full weights.
+
+    If the full weights are not there, the int8 file stands for itself.
+    """
+    if not path.is_file():
+        return False
+    described = describe_source(source)
+    _, metadata = read_header(path)
+    if all(metadata.get(key) == value for key, value in described.items()):
+        return True
+    logger.warning("int8_file_outdated", extra={"file": path.name, "source": source.name})
+    return False
 
 
 def load_quantized_t3(path: Path, device: str | torch.device, *, threshold: float = DEFAULT_THRESHOLD) -> Any:

@@ -23,24 +23,31 @@ def quantize_t3(t3: nn.Module, device: str | torch.device, *, threshold: float =
 
     The weights are rounded while they move, one layer at a time: at its highest, the device holds the end state and
     one layer in half precision. What is not a Linear layer becomes float16, which is what the int8 kernels take and
-    give; the rotary frequencies stay float32, where half precision would shift every position.
+    give.
 
     Args:
         t3: in any precision.
         device: where it goes; CUDA, except to test the logic.
         threshold: see `DEFAULT_THRESHOLD`.
     """
-    import torch
-
     # The stock generation loop hangs a second set of references to the layers into the module tree.
     t3._modules.pop("patched_model", None)
     replace_linears(t3, threshold=threshold)
-    for parameter in t3.parameters():
+    cast_parameters(t3, "float16").requires_grad_(requires_grad=False)
+    return t3.to(device).eval()
+
+
+def cast_parameters(root: nn.Module, dtype: str) -> nn.Module:
+    """Cast the parameters below `root` in place, and return it. Int8 weights and computed buffers stay as they are.
+
+    `Module.to(dtype)` would also cast the rotary frequencies, which shifts every position.
+    """
+    import torch
+
+    for parameter in root.parameters():
         if not is_int8_weight(parameter) and parameter.is_floating_point():
-            parameter.data = parameter.data.to(torch.float16)
-            parameter.requires_grad_(False)
-    t3.to(device)
-    return t3.eval()
+            parameter.data = parameter.data.to(getattr(torch, dtype))
+    return root
 
 
 def replace_linears(root: nn.Module, *, threshold: float) -> list[str]:

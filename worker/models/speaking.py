@@ -17,7 +17,7 @@ from worker.errors import SynthesisError, UnspeakableError
 from worker.models import checkpointfiles
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS, generate_tokens, require_speech
 from worker.models.int8_support import require_int8_support
-from worker.models.prequantized import save_quantized_t3
+from worker.models.prequantized import describe_source, is_current, save_quantized_t3
 from worker.models.vocoder import vocode
 from worker.models.watermark import check_watermarker
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from worker.models.checkpointfiles import CheckpointFiles
+    from worker.models.checkpointfiles import CheckpointFiles, Precision
     from worker.models.sampling import Sampling
 
 
@@ -63,8 +63,8 @@ class SafeSpeech:
         Args:
             ckpt_dir: the folder with the files, as `from_pretrained` fetches them.
             device: where the model runs.
-            use_bnb_quantization: T3 in int8, which needs CUDA. If `<t3 file>.int8.safetensors` lies in the folder it
-                is read instead of the full weights (see `save_int8`).
+            use_bnb_quantization: T3 in int8, which needs CUDA. If `save_int8` has written its file into the folder,
+                that is read, and the full weights are not.
 
         Raises:
             ModelLoadError: the checkpoint is not whole or of the other model, or int8 does not run here.
@@ -75,17 +75,26 @@ class SafeSpeech:
         if use_bnb_quantization:
             require_int8_support(device)
             beside = directory / cls.files.int8_t3
-            int8_path = beside if beside.is_file() else None
-        return cls._load(directory, device, is_int8=use_bnb_quantization, int8_path=int8_path)
+            int8_path = beside if is_current(beside, directory / cls.files.t3) else None
+        precision: Precision = "int8" if use_bnb_quantization else "fp32"
+        return cls.load(directory, device, precision=precision, int8_path=int8_path)
 
     @classmethod
-    def _load(
-        cls, directory: Path, device: str | torch.device, *, is_int8: bool, int8_path: Path | None = None
+    def load(
+        cls,
+        directory: Path,
+        device: str | torch.device,
+        *,
+        precision: Precision = "fp32",
+        int8_path: Path | None = None,
     ) -> Self:
+        """Load the model with T3 in any precision, and a prequantized T3 from any place; see `from_local`."""
+        if precision == "int8":
+            require_int8_support(device)
         check_watermarker()
         files = cls.files
         checkpointfiles.check_checkpoint(directory, files, int8_path=int8_path)
-        t3 = checkpointfiles.load_t3(directory, files, device, is_int8=is_int8, int8_path=int8_path)
+        t3 = checkpointfiles.load_t3(directory, files, device, precision=precision, int8_path=int8_path)
         s3gen = checkpointfiles.load_s3gen(directory, files, device)
         voice_encoder = checkpointfiles.load_voice_encoder(directory, files, device)
         voice = checkpointfiles.load_voice(directory / files.voice, device, cls._conditionals_class())
@@ -107,7 +116,8 @@ class SafeSpeech:
             ModelLoadError: this T3 is not int8.
         """
         path = Path(directory) / self.files.int8_t3
-        save_quantized_t3(self.t3, path, metadata={"model": self.files.model})
+        source = describe_source(Path(directory) / self.files.t3)
+        save_quantized_t3(self.t3, path, metadata={"model": self.files.model, **source})
         return path
 
     def prepare_voice(self, wav_fpath: str | Path, exaggeration: float = 0.5) -> Any:
