@@ -17,7 +17,7 @@ from typing import Any
 # So that it runs from a checkout, without an installation.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from worker.errors import ModelLoadError, SynthesisError, WatermarkError  # noqa: E402
+from worker.errors import ModelLoadError, SynthesisError, WatermarkError
 
 SENTENCES = {
     "english": "The weights of this model take a quarter of the memory.",
