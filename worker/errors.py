@@ -7,10 +7,15 @@ ChatterqueueError
 ├── SynthesisError              one segment could not be spoken
 │   ├── EngineUnavailableError  this worker does not run the engine or the model that the narration asks for
 │   ├── LanguageUnsupportedError
-│   ├── UnspeakableError        no text, too much text, or a parameter that no model can use
-│   └── NoEndOfSpeechError      the model did not stop; the audio is cut off
+│   ├── VoiceUnsupportedError   the engine has one voice only, or none without reference audio
+│   ├── SegmentUnspeakableError the text of the segment gives no speech, or does not fit the model
+│   ├── NoEndOfSpeechError      the model did not stop; the audio is cut off
+│   └── EngineFaultError        the engine of this process is broken; only a new process mends it
+├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
+├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
+    └── SegmentsUnusableError   stored segments are gone or broken, and have to be spoken again
 """
 
 from __future__ import annotations
@@ -69,10 +74,17 @@ class LanguageUnsupportedError(SynthesisError, ValueError):
     is_retryable = False
 
 
-class UnspeakableError(SynthesisError, ValueError):
-    """No text, too much text, or a parameter that no model can use; refused before the model runs."""
+class VoiceUnsupportedError(SynthesisError):
+    """The engine cannot speak with the voice that was asked for."""
 
-    code = "unspeakable"
+    code = "voice_unsupported"
+    is_retryable = False
+
+
+class SegmentUnspeakableError(SynthesisError):
+    """The text gives no speech at all, or does not fit the model; another attempt changes nothing."""
+
+    code = "segment_unspeakable"
     is_retryable = False
 
 
@@ -82,11 +94,41 @@ class NoEndOfSpeechError(SynthesisError):
     code = "no_end_of_speech"
 
 
+class EngineFaultError(SynthesisError):
+    """The engine of this process is broken, as after a CUDA fault: give the segment back and end the process."""
+
+    code = "engine_fault"
+
+
+class VoiceDamagedError(ChatterqueueError):
+    """Reference audio that is not what its name says. Argument: the hash."""
+
+    code = "voice_damaged"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"the reference audio {self.args[0]} in S3 has another content than its name says; add the voice again"
+
+
 class DrainingError(ChatterqueueError):
     """The process is going down; whoever waits gives the item back."""
 
     code = "draining"
     is_retryable = True
+
+
+class LeaseLostError(ChatterqueueError):
+    """The item is no longer ours: whatever came of it is dropped. Arguments: narration id, item."""
+
+    code = "lease_lost"
+
+    def __init__(self, narration_id: str, item: str) -> None:
+        super().__init__(narration_id, item)
+
+    def __str__(self) -> str:
+        return f"item {self.args[1]} of narration {self.args[0]} is no longer ours"
 
 
 class AssemblyError(ChatterqueueError):
@@ -100,3 +142,17 @@ class AssemblyError(ChatterqueueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SegmentsUnusableError(AssemblyError):
+    """Stored segments are gone or broken. Arguments: what was found, the indexes of all such segments."""
+
+    code = "segments_unusable"
+
+    def __init__(self, reason: str, indexes: list[int]) -> None:
+        ChatterqueueError.__init__(self, reason, indexes)
+
+    @property
+    def indexes(self) -> list[int]:
+        """The segments that have to be spoken again, ascending."""
+        return list(self.args[1])

@@ -13,12 +13,15 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from producer.contract.narration import EngineName
+from producer.contract.routing import Role
 from producer.contract.settings import Settings
 
 
 class WorkerSettings(Settings):
     """Settings of a worker process, from CHATTERQUEUE_* variables."""
 
+    #: Which queues a worker reads.
+    role: Role = Role.ALL
     engine: EngineName = EngineName.AUTO
     #: `auto` is full precision (fp32) for now.
     precision: Literal["auto", "fp32"] = "auto"
@@ -26,7 +29,7 @@ class WorkerSettings(Settings):
     model_dir: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    #: Segments that the worker holds at once; None: twice what the engine works on.
+    #: Items that the worker holds at once; None: twice the segments that the engine works on, and a few more.
     concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
     #: Threads of an engine on the CPU, one segment each.
     num_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
@@ -34,17 +37,24 @@ class WorkerSettings(Settings):
     #: Seconds until the work of a dead process is given to another; renewed every third of it.
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30.0
     #: Segments of one narration that are in the queue at once.
-    window: Annotated[int, Field(ge=1, le=4096)] = 64
+    window: Annotated[int, Field(ge=1, le=2048)] = 64
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
     #: Seconds after which a message that nobody has taken, and that is not in its queue, counts as lost.
     lost_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0
     #: Seconds that a drain waits for running items after SIGTERM before it gives them back.
     drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
+    #: Seconds that a starting worker waits for Redis and S3 before it gives up with exit code 5.
+    start_wait_s: Annotated[float, Field(ge=0, le=3600)] = 30.0
+    #: Seconds without a finished take, while work waits, after which the health check calls an engine stuck.
+    stalled_after_s: Annotated[float, Field(ge=1, le=86_400)] = 300.0
 
     #: Reference audio and the like; safe to delete.
     cache_dir: Path = Path(tempfile.gettempdir()) / "chatterqueue-cache"
     #: Where each process writes its heartbeat, for `python -m worker.health`.
     heartbeat_dir: Path = Path(tempfile.gettempdir()) / "chatterqueue-heartbeat"
+    #: This process's name among those of its supervisor, which sets it; None: the process id.
+    slot: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     #: Voices whose conditionals an engine keeps in memory.
     max_cached_voices: Annotated[int, Field(ge=1, le=1024)] = 8

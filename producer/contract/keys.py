@@ -39,9 +39,15 @@ def _encode(raw: bytes) -> str:
 # Objects in S3. CHATTERQUEUE_S3_PREFIX goes in front of them; the object store does that.
 
 
-def request_key(narration_id: str) -> str:
-    """Return the key of a narration's request, text included."""
-    return f"narrations/{narration_id}/request.json"
+def request_key(narration_id: str, content_hash: str | None = None) -> str:
+    """Return the key of a narration's request, text included.
+
+    Args:
+        narration_id: whose.
+        content_hash: of a narration with an idempotency key. Two processes may hand in different content under one
+            key at the same moment; neither may overwrite the request that the other's record points to.
+    """
+    return f"narrations/{narration_id}/request{f'-{content_hash[:16]}' if content_hash else ''}.json"
 
 
 def request_pack_key(batch_id: str, index: int) -> str:
@@ -103,8 +109,12 @@ class RedisKeys:
         return f"{self.record(narration_id)}:done"
 
     def waiting(self, narration_id: str) -> str:
-        """Sorted set: item -> millisecond (Redis time) at which its message was sent, or from which it may be."""
+        """Sorted set: item -> millisecond (Redis time) at which its message was sent."""
         return f"{self.record(narration_id)}:waiting"
+
+    def delayed(self, narration_id: str) -> str:
+        """Sorted set: item -> millisecond (Redis time) from which its message may be sent; none is in a queue now."""
+        return f"{self.record(narration_id)}:delayed"
 
     def leases(self, narration_id: str) -> str:
         """Sorted set: item -> millisecond (Redis time) at which its lease ends."""

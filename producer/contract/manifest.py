@@ -26,6 +26,8 @@ class TakeFacts(BaseModel):
     seed: int
     #: True if the audio was in the segment cache and nothing was synthesized.
     is_reused: bool
+    #: Whether it carries the Perth watermark.
+    is_watermarked: bool = False
     #: Seconds that the synthesis took; 0 if reused.
     synthesis_s: float
     worker: str

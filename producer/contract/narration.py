@@ -147,8 +147,8 @@ class Narration(BaseModel):
     @classmethod
     def _metadata_is_small_json(cls, metadata: dict[str, Any]) -> dict[str, Any]:
         try:
-            size = len(json.dumps(metadata, allow_nan=False).encode())
-        except (TypeError, ValueError):
+            size = len(json.dumps(metadata, allow_nan=False, ensure_ascii=False).encode())
+        except (TypeError, ValueError, RecursionError):  # ValueError: also a lone surrogate
             raise PydanticCustomError("metadata_json", "is not plain JSON") from None
         if size > MAX_METADATA_BYTES:
             raise PydanticCustomError(

@@ -75,7 +75,10 @@ class Engine(Protocol):
 
         Raises:
             LanguageUnsupportedError: at once, if the engine does not speak the language.
+            VoiceUnsupportedError: at once, if it has one voice only and another is asked for.
             EngineUnavailableError: at once, if it does not have the model.
+            EngineFaultError: at once, after a fault that only a new process mends.
+            DrainingError: at once, after `close`; also on the futures that `close` could not wait for.
         """
         ...
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.errors import NoEndOfSpeechError, SynthesisError, UnspeakableError
+from worker.errors import NoEndOfSpeechError, SegmentUnspeakableError, SynthesisError
 from worker.models.alignment import watch_alignment
 from worker.models.sampling import Sampling, choose_token
 
@@ -51,7 +51,7 @@ def generate_tokens(
         The drawn tokens [N] int64 without the end token, and whether there was one.
 
     Raises:
-        UnspeakableError: there are more text tokens than T3 has positions for.
+        SegmentUnspeakableError: there are more text tokens than T3 has positions for.
         SynthesisError: the logits are not finite.
     """
     import torch
@@ -130,15 +130,15 @@ def require_positions(t3: Any, text_tokens: torch.Tensor, max_tokens: int) -> No
     """Return if T3 has a position for every token; past the last one lies a device assert.
 
     Raises:
-        UnspeakableError: otherwise.
+        SegmentUnspeakableError: otherwise.
     """
     num_positions = t3.text_pos_emb.emb.num_embeddings
     if text_tokens.numel() > num_positions:
         reason = f"the text is {text_tokens.numel() - 2} tokens long, and the model reads {num_positions - 2}: split it"
-        raise UnspeakableError(reason)
+        raise SegmentUnspeakableError(reason)
     num_positions = t3.speech_pos_emb.emb.num_embeddings
     if not 0 < max_tokens < num_positions:
-        raise UnspeakableError(f"the model speaks 1 to {num_positions - 1} tokens, not {max_tokens}")
+        raise SegmentUnspeakableError(f"the model speaks 1 to {num_positions - 1} tokens, not {max_tokens}")
 
 
 def require_speech(tokens: torch.Tensor, *, has_ended: bool) -> torch.Tensor:

@@ -73,7 +73,7 @@ class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  #
 
         Raises:
             LanguageUnsupportedError: the model does not speak the language, or lacks the table for it.
-            UnspeakableError: no text, too much of it, no voice, or a parameter that no model can use.
+            SegmentUnspeakableError: no text, too much of it, no voice, or a parameter that no model can use.
             NoEndOfSpeechError: the model did not end the speech; chatterbox-tts would cut it off at 40 s.
             SynthesisError: it said nothing, or what it computed is not finite.
         """

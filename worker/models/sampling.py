@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from worker.errors import SynthesisError, UnspeakableError
+from worker.errors import SegmentUnspeakableError, SynthesisError
 
 if TYPE_CHECKING:
     import torch
@@ -108,4 +108,4 @@ def keep_top_p(logits: torch.Tensor, top_p: float) -> torch.Tensor:
 
 def _require(name: str, value: float, is_valid: bool, range_in_words: str) -> None:
     if not (math.isfinite(value) and is_valid):
-        raise UnspeakableError(f"{name} must be {range_in_words}, not {value}")
+        raise SegmentUnspeakableError(f"{name} must be {range_in_words}, not {value}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from worker.errors import SynthesisError, UnspeakableError
+from worker.errors import SegmentUnspeakableError, SynthesisError
 from worker.models import checkpointfiles
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS, generate_tokens, require_speech
 from worker.models.int8_support import require_int8_support
@@ -178,12 +178,12 @@ class SafeSpeech:
         """Return the voice of one call: the recording named in it, else the model's own; never that of another call.
 
         Raises:
-            UnspeakableError: there is none.
+            SegmentUnspeakableError: there is none.
         """
         if audio_prompt_path:
             return self.prepare_voice(audio_prompt_path, exaggeration)
         if self.conds is None:
-            raise UnspeakableError("no voice: give audio_prompt_path, or call prepare_conditionals first")
+            raise SegmentUnspeakableError("no voice: give audio_prompt_path, or call prepare_conditionals first")
         return self.conds
 
     def _framed(self, text_tokens: torch.Tensor) -> torch.Tensor:
@@ -198,10 +198,10 @@ def require_speakable(text: str) -> None:
     """Return if a text has something to speak.
 
     Raises:
-        UnspeakableError: otherwise; chatterbox-tts would say "You need to add some text for me to talk."
+        SegmentUnspeakableError: otherwise; chatterbox-tts would say "You need to add some text for me to talk."
     """
     if not any(character.isalnum() for character in text):
-        raise UnspeakableError("there is nothing to speak: no letter and no digit")
+        raise SegmentUnspeakableError("there is nothing to speak: no letter and no digit")
 
 
 def _with_exaggeration(voice: Any, exaggeration: float) -> Any:
@@ -210,7 +210,7 @@ def _with_exaggeration(voice: Any, exaggeration: float) -> Any:
     from chatterbox.models.t3.modules.cond_enc import T3Cond
 
     if not math.isfinite(exaggeration):
-        raise UnspeakableError(f"exaggeration must be a finite number, not {exaggeration}")
+        raise SegmentUnspeakableError(f"exaggeration must be a finite number, not {exaggeration}")
     return T3Cond(
         speaker_emb=voice.speaker_emb,
         cond_prompt_speech_tokens=voice.cond_prompt_speech_tokens,

@@ -64,7 +64,7 @@ class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc,no-an
             [1, samples] float32 at 24 kHz, on the CPU, watermarked.
 
         Raises:
-            UnspeakableError: no text, too much of it, no voice, or a parameter that no model can use.
+            SegmentUnspeakableError: no text, too much of it, no voice, or a parameter that no model can use.
             NoEndOfSpeechError: the model did not end the speech; chatterbox-tts would cut it off at 40 s.
             SynthesisError: it said nothing, or what it computed is not finite.
         """

@@ -1,0 +1,92 @@
+# Two words for newcomers, `make narrate` and `make test`; each does all of its own set-up in .venv.
+# `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# The first of these that is Python 3.11, 3.12 or 3.13.
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+	$(name) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(name)")' 2>/dev/null)))
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := UV_NO_PROGRESS=1 VIRTUAL_ENV=$(VENV) $(BIN)/uv
+COMPILE := $(UV) pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --quiet
+
+# Goes to the recipe as a variable of the environment, so that any file name is safe.
+export TEXT ?= examples/texts/the-lamp-at-hollow-point.txt
+
+# Stamps: what is set up, and newer than what it is made from.
+UV_STAMP := $(VENV)/.uv-stamp
+SMALL_STAMP := $(VENV)/.small-stamp
+FULL_STAMP := $(VENV)/.full-stamp
+
+.PHONY: help
+help: ## what there is to type
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: narrate
+narrate: $(SMALL_STAMP) ## narrate the example chapter, or TEXT=path, into out/*.mp3
+	@mkdir -p out
+	@name=$$(basename "$$TEXT"); $(BIN)/chatterqueue narrate "$$TEXT" -o "out/$${name%.*}.mp3" --local
+
+.PHONY: test
+test: check ## lint, types and every test that needs no GPU
+	$(BIN)/python -m pytest
+
+.PHONY: setup
+setup: $(FULL_STAMP) ## everything for development into .venv
+
+.PHONY: check
+check: $(FULL_STAMP) ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: unit
+unit: $(FULL_STAMP) ## tests of one part each, seconds
+	$(BIN)/python -m pytest -m "not integration and not gpu"
+
+.PHONY: integration
+integration: $(FULL_STAMP) ## tests on a real Valkey, S3 server and workers, minutes
+	$(BIN)/python -m pytest -m "integration and not gpu"
+
+.PHONY: bench
+bench: $(FULL_STAMP) ## print the benchmarks' figures and keep them in bench/results/
+	for script in $$(grep -l '__main__' bench/*.py); do PYTHONPATH=. $(BIN)/python "$$script"; done
+
+.PHONY: requirements
+requirements: $(UV_STAMP) ## compile requirements/*.txt anew from pyproject.toml, taking newer versions
+	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra gpu --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra draft --extra local -c requirements/dev.txt -o requirements/narrate.txt
+	$(COMPILE) pyproject.toml --extra draft -c requirements/dev.txt -o requirements/cpu.txt
+	$(COMPILE) pyproject.toml --extra gpu -c requirements/dev.txt -o requirements/gpu.txt
+	printf 'uv\nhatchling>=1.27\neditables\n' | $(COMPILE) --upgrade - -c requirements/dev.txt -o requirements/setup.txt
+
+.PHONY: clean
+clean: ## remove .venv, caches and builds; keeps out/ and .chatterqueue/
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+# uv and the build tool, by pip, with hashes; everything else by uv.
+$(UV_STAMP): requirements/setup.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "chatterqueue needs Python 3.11, 3.12 or 3.13; none of python3, python3.13, python3.12, python3.11 is one" \
+			"(set PYTHON=path to name another)" >&2; exit 1; fi
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/setup.txt
+	@touch $@
+
+# The small set: producer, CPU voice, embedded stack. Added, not synced: the full set may be there already.
+$(SMALL_STAMP): requirements/narrate.txt pyproject.toml $(UV_STAMP)
+	$(UV) pip install --quiet --require-hashes -r requirements/narrate.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(FULL_STAMP): requirements/dev.txt pyproject.toml $(UV_STAMP)
+	$(UV) pip sync --quiet --require-hashes requirements/setup.txt requirements/dev.txt
+	$(UV) pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $(SMALL_STAMP) $@

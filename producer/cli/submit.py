@@ -1,0 +1,68 @@
+"""The command `submit`: hand texts in and print their ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from producer.cli import options, output
+from producer.client import Client
+from producer.contract.errors import Fault, UnreadableInputError
+from producer.contract.routing import Priority
+from producer.job import Batch
+from producer.narrationset import NarrationSet
+from producer.textfile import STANDARD_INPUT, read_text
+
+
+def submit(
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Text files; `-`: standard input.")
+    ] = None,
+    manifest: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A bulk file instead: a JSON object a line, with `text` or `text_file`."),
+    ] = None,
+    voice: options.Voice = None,
+    engine: options.Engine = None,
+    format: options.Format = None,
+    language: options.Language = None,
+    model: options.Model = None,
+    seed: options.Seed = None,
+    priority: Annotated[str | None, typer.Option(help=f"One of {', '.join(Priority)}.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Hand texts in and print their ids, one a line. Either all are accepted or none."""
+    del json
+    if bool(files) == bool(manifest):
+        raise typer.BadParameter("give either text files or --manifest")
+    fields = options.given(
+        voice=voice, engine=engine, format=format, language=language, model=model, seed=seed, priority=priority
+    )
+    if manifest and fields:
+        raise typer.BadParameter(f"with --manifest, {', '.join(fields)} belongs into its lines")
+    with Client() as client:
+        batch = client.submit_file(manifest) if manifest else client.submit_many(_read_files(files or [], fields))
+    _print_batch(batch)
+
+
+def _read_files(files: list[str], fields: dict[str, object]) -> NarrationSet:
+    """Return one narration for each file, titled by the file's name."""
+    narrations = NarrationSet()
+    for name in files:
+        try:
+            text = read_text(name)
+        except UnreadableInputError as error:
+            narrations.add_fault(Fault(error.code, "", error.args[2]), file=name)
+            continue
+        title = {"title": Path(name).stem[:500]} if name != STANDARD_INPUT else {}
+        narrations.add({**fields, **title, "text": text}, file=name)
+    return narrations
+
+
+def _print_batch(batch: Batch) -> None:
+    if not output.wants_json:
+        output.print_note(f"batch {batch.id}")
+    jobs = [{"id": job.id, "is_new": job.is_new} for job in batch]
+    output.print_lines({"batch_id": batch.id, "narrations": jobs}, batch.ids)

@@ -1,0 +1,63 @@
+#!lua
+-- Finds the items of a narration that nobody will work on unless their message is sent again, and marks them as sent:
+-- leases that ran out, pauses that are over, messages that got lost, and what a crash left unsent.
+--
+-- A message is lost if it was sent more than the grace time ago and its queue is empty or begins with a message that
+-- was sent later: queues are FIFO, so it would have been further ahead.
+--
+-- KEYS  the narration's keys (prelude.lua)
+-- ARGV  grace_ms, window, id, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
+--       millisecond at which the oldest message of the lane's queue was sent, or `empty`; a lane left out is not judged
+-- Returns {sent_ms, priority, item to send now ...}.
+
+local grace_ms, window = tonumber(ARGV[1]), tonumber(ARGV[2])
+local heads = {}
+for at = 4, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
+
+local items = {}
+
+local function resend(item)
+  wait(item)
+  items[#items + 1] = item
+end
+
+-- O(window), for no more than that are out; the limit is a safety.
+local function due(key, until_ms)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', until_ms), 'WITHSCORES', 'LIMIT', 0, 1000)
+end
+
+local function is_lost(item, sent_ms)
+  local queue_head = heads[is_segment(item) and priority or item]
+  if not queue_head then return false end
+  return queue_head == 'empty' or tonumber(queue_head) > sent_ms
+end
+
+local function is_nowhere(item)
+  return not (redis.call('ZSCORE', WAITING, item) or redis.call('ZSCORE', DELAYED, item)
+              or redis.call('ZSCORE', LEASES, item))
+end
+
+if not is_open() then
+  redis.call('ZREM', ACTIVE, ARGV[3])
+  return {NOW, priority}
+end
+
+local lost = due(WAITING, NOW - grace_ms)
+for at = 1, #lost, 2 do
+  if is_lost(lost[at], tonumber(lost[at + 1])) then resend(lost[at]) end
+end
+local expired = due(LEASES, NOW)
+for at = 1, #expired, 2 do
+  expire(expired[at])
+  resend(expired[at])
+end
+local rested = due(DELAYED, NOW)
+for at = 1, #rested, 2 do resend(rested[at]) end
+
+for _, item in ipairs(fill_window(window)) do items[#items + 1] = item end
+if state == 'queued' and is_nowhere(PLAN) then resend(PLAN) end
+if all_ended() and is_nowhere(ASSEMBLE) then resend(ASSEMBLE) end
+
+local reply = {NOW, priority}
+for _, item in ipairs(items) do reply[#reply + 1] = item end
+return reply

@@ -1,0 +1,181 @@
+"""Handing narrations in: the request to S3, the record to the ledger, the message to the workers, in this order.
+
+Knows nothing of what happens then. Whatever fails before the record is made leaves nothing behind; a message that
+cannot be sent after it loses nothing, because the workers' reconciler sends it again.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from producer.contract import keys
+from producer.contract.errors import (
+    ChatterqueueError,
+    Fault,
+    IdempotencyConflictError,
+    QueueUnavailableError,
+    StorageUnavailableError,
+    UnknownVoiceError,
+)
+from producer.contract.narration import DEFAULT_VOICE, Narration, NarrationRequest
+from producer.job import Batch, NarrationJob
+from producer.narrationset import NarrationSet
+from producer.requestpack import Pack, packs_of
+from producer.services import Services
+
+if TYPE_CHECKING:
+    from producer.ledger import Creation, NewNarration
+
+logger = logging.getLogger(__name__)
+
+
+def submit_one(services: Services, narration: Narration | dict[str, Any]) -> NarrationJob:
+    """Hand in one narration; see `Client.submit`."""
+    if not isinstance(narration, Narration):
+        narration = Narration.parse(narration)
+    voice_sha256 = services.voices.sha256_of(narration.voice) if _has_own_voice(narration) else None
+    narration_id = _id_of(narration)
+    if services.ledger.read([narration_id])[0] is not None:
+        _check_same_content(services, narration_id, narration)
+        return NarrationJob(services, narration_id, is_new=False)
+    request = NarrationRequest.new(narration, narration_id=narration_id, voice_sha256=voice_sha256)
+    # With a key, another process may hand in other content under the same id at this moment: each has its own object.
+    content_hash = narration.content_hash() if narration.idempotency_key is not None else None
+    pack = Pack(
+        keys.request_key(narration_id, content_hash),
+        request.model_dump_json().encode(),
+        is_shared=content_hash is not None,
+    )
+    return _carry_out(services, [pack], [(request, pack.key)])[0]
+
+
+def submit_set(services: Services, narrations: NarrationSet) -> Batch:
+    """Hand in a set of narrations; see `Client.submit_many`."""
+    try:
+        voices = _voices_of(services, narrations)
+        _refuse_conflicts(services, narrations)
+    except ChatterqueueError:
+        narrations.check()  # what is wrong with the set itself is said first
+        raise
+    narrations.check()
+    batch_id = keys.new_id()
+    requests = [
+        NarrationRequest.new(
+            member.narration,
+            narration_id=_id_of(member.narration),
+            batch_id=batch_id,
+            voice_sha256=voices.get(member.narration.voice),
+        )
+        for member in narrations.members
+    ]
+    packs, refs = packs_of(requests, batch_id)
+    return Batch(services, batch_id, _carry_out(services, packs, list(zip(requests, refs, strict=True))))
+
+
+def _carry_out(
+    services: Services, packs: Sequence[Pack], requests: Sequence[tuple[NarrationRequest, str]]
+) -> list[NarrationJob]:
+    """Store the packs, make the records, send the messages; return a handle on each narration."""
+    from producer.ledger import NewNarration, Outcome
+
+    _store(services, packs)
+    creations = _create(services, packs, [NewNarration(request, ref) for request, ref in requests])
+    if all(creation.outcome is not Outcome.CREATED for creation in creations):
+        _forget(services, packs)  # somebody else was faster with each of them
+    _send(services, [creation for creation in creations if creation.outcome is Outcome.CREATED])
+    for (request, _), creation in zip(requests, creations, strict=True):
+        if creation.outcome is Outcome.CONFLICT:
+            raise IdempotencyConflictError(request.narration.idempotency_key or "", creation.narration_id)
+    return [
+        NarrationJob(services, creation.narration_id, is_new=creation.outcome is Outcome.CREATED)
+        for creation in creations
+    ]
+
+
+def _store(services: Services, packs: Sequence[Pack]) -> None:
+    for number, pack in enumerate(packs):
+        try:
+            services.store.put(pack.key, pack.content, pack.content_type)
+        except StorageUnavailableError:
+            _forget(services, packs[:number])
+            raise
+
+
+def _create(services: Services, packs: Sequence[Pack], entries: Sequence[NewNarration]) -> list[Creation]:
+    from redis.exceptions import ResponseError
+
+    try:
+        return services.ledger.create(entries)
+    except QueueUnavailableError as error:
+        # That the only record was refused is certain. After a timeout the record may be there and needs its request.
+        if len(entries) == 1 and isinstance(error.__cause__, ResponseError):
+            _forget(services, packs)
+        raise
+
+
+def _send(services: Services, creations: Sequence[Creation]) -> None:
+    try:
+        services.messenger.send_plan((creation.narration_id, creation.sent_ms) for creation in creations)
+    except QueueUnavailableError as error:
+        logger.warning("plan_unsent", extra={"num_narrations": len(creations), "reason": str(error)})
+
+
+def _forget(services: Services, packs: Iterable[Pack]) -> None:
+    """Remove requests that no record points to, if S3 lets us; one that stays does no harm."""
+    for pack in packs:
+        if pack.is_shared:
+            continue
+        try:
+            services.store.delete(pack.key)
+        except StorageUnavailableError as error:
+            logger.warning("request_left_behind", extra={"key": pack.key, "reason": str(error)})
+            return
+
+
+def _voices_of(services: Services, narrations: NarrationSet) -> dict[str, str]:
+    """Return the hash of each voice's reference audio; narrations with a voice that is not there are refused."""
+    found: dict[str, str] = {}
+    unknown: dict[str, str] = {}
+    for member in narrations.members:
+        voice = member.narration.voice
+        if not _has_own_voice(member.narration) or voice in found:
+            continue
+        if voice not in unknown:
+            try:
+                found[voice] = services.voices.get(voice).sha256
+                continue
+            except UnknownVoiceError as error:
+                unknown[voice] = str(error)
+        narrations.refuse(member, Fault(UnknownVoiceError.code, "voice", unknown[voice]))
+    return found
+
+
+def _refuse_conflicts(services: Services, narrations: NarrationSet) -> None:
+    """Refuse narrations whose idempotency key is known with other content.
+
+    Asks Redis in any case, so that a dead one is noticed before anything is stored.
+    """
+    keyed = [member for member in narrations.members if member.narration.idempotency_key is not None]
+    ids = [_id_of(member.narration) for member in keyed] or [keys.new_id()]
+    for narration_id, status, member in zip(ids, services.ledger.read(ids), keyed, strict=False):
+        if status is None:
+            continue
+        try:
+            _check_same_content(services, narration_id, member.narration)
+        except IdempotencyConflictError as error:
+            narrations.refuse(member, Fault(error.code, "idempotency_key", str(error)))
+
+
+def _id_of(narration: Narration) -> str:
+    return keys.new_id() if narration.idempotency_key is None else keys.id_of_key(narration.idempotency_key)
+
+
+def _has_own_voice(narration: Narration) -> bool:
+    return narration.voice != DEFAULT_VOICE
+
+
+def _check_same_content(services: Services, narration_id: str, narration: Narration) -> None:
+    if services.ledger.record(narration_id).content_hash != narration.content_hash():
+        raise IdempotencyConflictError(narration.idempotency_key or "", narration_id)

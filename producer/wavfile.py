@@ -1,0 +1,121 @@
+"""Reading PCM out of a WAV file and writing it back as mono 16-bit, with the standard library alone.
+
+Knows nothing of voices. The header is read by hand because `wave` knows no WAVE_FORMAT_EXTENSIBLE before
+Python 3.12 and `audioop`, which would convert, is gone since 3.13.
+"""
+
+from __future__ import annotations
+
+import array
+import struct
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+_PCM: Final = 1
+_EXTENSIBLE: Final = 0xFFFE
+_SAMPLE_BITS: Final = (16, 24, 32)
+
+
+class WavError(Exception):
+    """Bytes that are no WAV file of PCM samples. Argument: a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class WavFormat:
+    """What the header of a WAV file says."""
+
+    sample_rate_hz: int
+    num_channels: int
+    sample_bits: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.num_channels * self.sample_bits // 8
+
+
+@dataclass(frozen=True, slots=True)
+class WavFile:
+    """Samples that were not touched yet, and what is known of them."""
+
+    format: WavFormat
+    #: Samples of each channel.
+    num_frames: int
+    #: The samples as they lie in the file, whole frames only.
+    frames: memoryview
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio."""
+        return self.num_frames / self.format.sample_rate_hz
+
+    def mono(self) -> array.array[int]:
+        """Return the samples as 16-bit integers: the upper 16 bits of each, the mean of all channels."""
+        samples = self._upper_16_bits()
+        num_channels = self.format.num_channels
+        if num_channels == 1:
+            return samples
+        channels = [samples[channel::num_channels] for channel in range(num_channels)]
+        return array.array("h", (sum(frame) // num_channels for frame in zip(*channels, strict=True)))
+
+    def _upper_16_bits(self) -> array.array[int]:
+        sample_bytes = self.format.sample_bits // 8
+        raw = bytearray(2 * (len(self.frames) // sample_bytes))
+        raw[0::2] = bytes(self.frames[sample_bytes - 2 :: sample_bytes])
+        raw[1::2] = bytes(self.frames[sample_bytes - 1 :: sample_bytes])
+        samples = array.array("h", bytes(raw))
+        if sys.byteorder == "big":
+            samples.byteswap()
+        return samples
+
+
+def parse_wav(data: bytes) -> WavFile:
+    """Return the samples of a WAV file.
+
+    A length in the header that goes past the end of the file, as interrupted recorders leave it, is cut.
+
+    Raises:
+        WavError: it is none, or of another encoding than PCM with 16, 24 or 32 bits.
+    """
+    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        raise WavError("is not a WAV file")
+    wav_format: WavFormat | None = None
+    at = 12
+    while at + 8 <= len(data):
+        name, size_bytes = struct.unpack_from("<4sI", data, at)
+        at += 8
+        if name == b"fmt ":
+            wav_format = _parse_format(data[at : at + size_bytes])
+        elif name == b"data":
+            if wav_format is None:
+                raise WavError("has its samples before their format")
+            size_bytes = min(size_bytes, len(data) - at)
+            size_bytes -= size_bytes % wav_format.frame_bytes
+            return WavFile(wav_format, size_bytes // wav_format.frame_bytes, memoryview(data)[at : at + size_bytes])
+        at += size_bytes + size_bytes % 2
+    raise WavError("ends before its samples begin")
+
+
+def _parse_format(chunk: bytes) -> WavFormat:
+    if len(chunk) < 16:
+        raise WavError("ends inside its header")
+    encoding, num_channels, sample_rate_hz, _, _, sample_bits = struct.unpack_from("<HHIIHH", chunk)
+    if encoding == _EXTENSIBLE and len(chunk) >= 26:
+        (encoding,) = struct.unpack_from("<H", chunk, 24)
+    if encoding != _PCM or sample_bits not in _SAMPLE_BITS:
+        raise WavError(f"is a WAV file, but not PCM with 16, 24 or 32 bits (encoding {encoding}, {sample_bits} bits)")
+    if num_channels == 0 or sample_rate_hz == 0:
+        raise WavError("has no channels or no sample rate")
+    return WavFormat(sample_rate_hz, num_channels, sample_bits)
+
+
+def write_wav(samples: array.array[int], sample_rate_hz: int) -> bytes:
+    """Return mono 16-bit samples as a WAV file; equal samples give equal bytes."""
+    if sys.byteorder == "big":
+        samples = samples[:]
+        samples.byteswap()
+    body = samples.tobytes()
+    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, _PCM, 1, sample_rate_hz,
+                         2 * sample_rate_hz, 2, 16)  # fmt: skip
+    return header + struct.pack("<4sI", b"data", len(body)) + body

@@ -1,0 +1,329 @@
+"""Any calls in any order, against a real Valkey: the ledger keeps its promises, and every narration comes to an end.
+
+Hypothesis plays workers that die, freeze, come back with old tokens and repeat their calls, and loses every message.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import ClassVar
+
+import pytest
+import redis
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from ledgerwork import NO_MESSAGES, WORKER, Places, audio, enter, take
+
+from producer.connection import connect_redis
+from producer.contract.settings import Settings
+from producer.contract.status import State
+from producer.ledger import ClaimOutcome, Ledger
+
+pytestmark = pytest.mark.integration
+
+WINDOW = 3
+MAX_ATTEMPTS = 3
+
+segments = st.integers(0, 6)
+items = st.one_of(st.just("assemble"), segments.map(str))
+delays = st.sampled_from([0.0, 500.0])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Knows who holds which item; everything else it asks the ledger."""
+
+    client: ClassVar[redis.Redis]
+    redis_settings: ClassVar[Settings]
+
+    tokens = Bundle("tokens")
+
+    @initialize(target=tokens, num_segments=st.integers(1, 6), is_planned=st.sampled_from([True, True, True, False]))
+    def start(self, num_segments: int, is_planned: bool) -> tuple[str, str]:
+        self.ledger = Ledger(self.client, self.redis_settings, window=WINDOW, max_attempts=MAX_ATTEMPTS)
+        self.id = enter(self.ledger)
+        self.places = Places(self.client, self.redis_settings, self.id)
+        self.total = num_segments
+        #: item -> the token that the ledger must accept; an item that nobody holds is not in it.
+        self.holders: dict[str, str] = {}
+        #: segment -> (how it ended, the token that ended it)
+        self.ended: dict[str, tuple[str, str]] = {}
+        self.attempts: Counter[str] = Counter()
+        self.final: State | None = None
+        self.num_rejected = 0
+        token = self._claim("plan")
+        assert token is not None
+        if is_planned:
+            assert self.ledger.planned(self.id, token, num_segments).is_accepted
+        return ("plan", token)
+
+    def _claim(self, item: str) -> str | None:
+        claim = self.ledger.claim(self.id, item, WORKER)
+        assert claim.attempt <= MAX_ATTEMPTS
+        if claim.outcome is ClaimOutcome.EXHAUSTED:
+            self.holders.pop(item, None)
+            if item in ("plan", "assemble"):
+                self.final = State.FAILED
+            else:
+                self.ended[item] = ("failed", "")
+        if claim.outcome is not ClaimOutcome.GRANTED:
+            return None
+        # Another may have held it only if that lease had run out.
+        assert item not in self.ended
+        assert self.final is None
+        self.holders[item] = claim.token
+        self.attempts[item] += 1
+        assert claim.attempt == self.attempts[item]
+        return claim.token
+
+    @rule(target=tokens, item=items)
+    def claim(self, item: str) -> tuple[str, str]:
+        held = self.holders.get(item)
+        is_live = held is not None and self.places.leases().get(item, 0) > self.places.now_ms()
+        token = self._claim(item)
+        assert not (is_live and token), "an item was given away while its lease lived"
+        return (item, token or "no-such-token")
+
+    @precondition(lambda self: self.final is None and self.places.waiting())
+    @rule(target=tokens, data=st.data())
+    def take_a_message(self, data: st.DataObject) -> tuple[str, str]:
+        return self.claim(data.draw(st.sampled_from(sorted(self.places.waiting()))))
+
+    @precondition(lambda self: self.final is None and self.places.delayed())
+    @rule(target=tokens, data=st.data())
+    def take_after_the_pause(self, data: st.DataObject) -> tuple[str, str]:
+        item = data.draw(st.sampled_from(sorted(self.places.delayed())))
+        self.places.end_pause(item)
+        return self.claim(item)
+
+    @precondition(lambda self: self.final is None and self.places.leases())
+    @rule(target=tokens, data=st.data())
+    def take_over_from_the_dead(self, data: st.DataObject) -> tuple[str, str]:
+        item = data.draw(st.sampled_from(sorted(self.places.leases())))
+        self.places.end_lease(item)
+        return self.claim(item)
+
+    @precondition(lambda self: self.final is None and any(item.isdecimal() for item in self.holders))
+    @rule(data=st.data())
+    def finish_a_segment(self, data: st.DataObject) -> None:
+        item = data.draw(st.sampled_from(sorted(item for item in self.holders if item.isdecimal())))
+        self.complete((item, self.holders[item]))
+
+    @precondition(lambda self: self.final is None and self.places.leases())
+    @rule(data=st.data(), comes_back=st.sampled_from(["complete", "fail", "release", "renew"]))
+    def come_back_from_the_dead(self, data: st.DataObject, comes_back: str) -> None:
+        held = data.draw(st.sampled_from([(item, self.holders[item]) for item in sorted(self.places.leases())]))
+        self.places.end_lease(held[0])
+        self.reconcile(has_lost_messages=False)
+        match comes_back:
+            case "complete":
+                self.complete(held)
+            case "fail":
+                self.fail(held, is_final=False, delay_s=0.0)
+            case "release":
+                self.release(held, delay_s=0.0)
+            case "renew":
+                self.renew(held)
+
+    @rule(held=tokens)
+    def plan(self, held: tuple[str, str]) -> None:
+        item, token = held
+        if item != "plan":
+            return
+        may = self.final is None and self.holders.get("plan") == token
+        dispatch = self.ledger.planned(self.id, token, self.total)
+        assert dispatch.is_accepted == may
+        self.num_rejected += not may
+
+    @rule(held=tokens)
+    def complete(self, held: tuple[str, str]) -> None:
+        item, token = held
+        if item in ("plan", "assemble"):
+            return
+        was_done = self.ended.get(item) == ("done", token)
+        may = self.final is None and (was_done or (item not in self.ended and self.holders.get(item) == token))
+        dispatch = self.ledger.complete(self.id, int(item), token, take())
+        assert dispatch.is_accepted == may
+        self.num_rejected += not may
+        if may:
+            self.ended[item] = ("done", token)
+            self.holders.pop(item, None)
+
+    @rule(held=tokens, is_final=st.booleans(), delay_s=delays)
+    def fail(self, held: tuple[str, str], is_final: bool, delay_s: float) -> None:
+        item, token = held
+        if item == "plan" and is_final:
+            return  # ends the example too early
+        was_failed = self.ended.get(item) == ("failed", token) and token != ""
+        is_planned = item == "plan" and self.places.field("state") != "queued"
+        may = self.final is None and (was_failed or (self.holders.get(item) == token and not is_planned))
+        last = self.ledger.attempts(self.id).get(item, 0) >= MAX_ATTEMPTS
+        dispatch = self.ledger.fail(self.id, item, token, code="c", reason="r", is_final=is_final, delay_s=delay_s)
+        assert dispatch.is_accepted == may
+        self.num_rejected += not may
+        if not may or was_failed:
+            return
+        self.holders.pop(item)
+        if (is_final or last) and item in ("plan", "assemble"):
+            self.final = State.FAILED
+            self.final_token = token
+        elif is_final or last:
+            self.ended[item] = ("failed", token)
+
+    @rule(held=tokens, delay_s=delays)
+    def release(self, held: tuple[str, str], delay_s: float) -> None:
+        item, token = held
+        is_planned = item == "plan" and self.places.field("state") != "queued"
+        may = self.final is None and self.holders.get(item) == token and not is_planned
+        assert self.ledger.release(self.id, item, token, delay_s=delay_s) == may
+        self.num_rejected += not may
+        if may:
+            self.holders.pop(item)
+            self.attempts[item] -= 1
+
+    @rule(held=tokens)
+    def renew(self, held: tuple[str, str]) -> None:
+        item, token = held
+        is_planned = item == "plan" and self.places.field("state") != "queued"
+        may = self.final is None and self.holders.get(item) == token and not is_planned
+        assert self.ledger.renew([(self.id, item, token)]) == [may]
+
+    @rule(held=tokens)
+    def worker_dies(self, held: tuple[str, str]) -> None:
+        self.places.end_lease(held[0])
+
+    @rule(item=items)
+    def pause_ends(self, item: str) -> None:
+        self.places.end_pause(item)
+
+    @rule(has_lost_messages=st.booleans())
+    def reconcile(self, has_lost_messages: bool) -> None:
+        over = [item for item, ends_ms in self.places.leases().items() if ends_ms <= self.places.now_ms()]
+        resends = self.ledger.reconcile(self.id, grace_s=0, heads=NO_MESSAGES if has_lost_messages else {})
+        names = [resend.item for resend in resends]
+        assert len(names) == len(set(names))
+        assert not set(names) & set(self.ended)
+        for item in over:
+            assert item in names
+            self.holders.pop(item, None)
+
+    @rule(held=tokens, wish=st.sampled_from([State.PARTIAL, State.FAILED, State.SUCCEEDED]))
+    def commit(self, held: tuple[str, str], wish: State) -> None:
+        item, token = held
+        if item != "assemble":
+            return
+        has_gaps = any(how == "failed" for how, _ in self.ended.values())
+        state = State.PARTIAL if has_gaps and wish is State.SUCCEEDED else wish
+        may = self.final is None and self.holders.get("assemble") == token
+        is_repeated = self.final is not None and getattr(self, "final_token", None) == token
+        assert self.ledger.commit(self.id, token, state=state, audio=audio()) == (may or is_repeated)
+        if may:
+            self.final, self.final_token = state, token
+        elif not is_repeated:
+            self.num_rejected += 1
+
+    @precondition(lambda self: len(self.ended) > self.total // 2)
+    @rule(chance=st.integers(0, 4))
+    def cancel(self, chance: int) -> None:
+        if chance and self.final is None:
+            return
+        expected = self.final or State.CANCELLED
+        assert self.ledger.cancel(self.id) is expected
+        self.final = expected
+
+    @invariant()
+    def the_final_state_never_changes(self) -> None:
+        record = self.ledger.record(self.id)
+        if self.final is not None:
+            assert record.state is self.final
+            assert self.id not in self.ledger.active()
+        else:
+            assert not record.state.is_terminal
+        assert record.num_rejected == self.num_rejected
+
+    @invariant()
+    def attempts_count_what_was_granted_and_not_given_back(self) -> None:
+        if self.final is None:
+            assert self.ledger.attempts(self.id) == {
+                item: self.attempts[item] for item in self.ledger.attempts(self.id)
+            }
+            made = sum(count for item, count in self.attempts.items() if item.isdecimal())
+            assert self.ledger.record(self.id).status.num_attempts == made
+
+    @invariant()
+    def every_segment_is_in_exactly_one_place(self) -> None:
+        if self.final is not None or self.places.field("state") == "queued":
+            return
+        out = [*self.places.waiting(), *self.places.delayed(), *self.places.leases()]
+        assert len(out) == len(set(out))
+        out_segments = [item for item in out if item.isdecimal()]
+        assert len(out_segments) <= WINDOW
+        status = self.ledger.record(self.id).status
+        how_ended = [how for how, _ in self.ended.values()]
+        assert (status.num_done, status.num_failed) == (how_ended.count("done"), how_ended.count("failed"))
+        assert self.places.num_done() == len(self.ledger.takes(self.id)) == status.num_done
+        assert set(self.ledger.failures(self.id)) == {int(i) for i, (how, _) in self.ended.items() if how == "failed"}
+        unsent = self.total - int(self.places.field("cursor") or 0)
+        assert len(out_segments) + status.num_done + status.num_failed + unsent == self.total
+        assert not set(out_segments) & set(self.ended)
+
+    @invariant()
+    def a_lease_belongs_to_the_one_that_holds_it(self) -> None:
+        if self.final is None:
+            assert set(self.places.leases()) <= set(self.holders)
+
+    def teardown(self) -> None:
+        """Whatever happened: with a healthy worker and nothing but the reconciler's messages, it comes to an end."""
+        for _ in range(20 * (MAX_ATTEMPTS + 1)):
+            if self.ledger.record(self.id).state.is_terminal:
+                break
+            for item in self.places.leases():
+                self.places.end_lease(item)
+            for item in self.places.delayed():
+                self.places.end_pause(item)
+            for resend in self.ledger.reconcile(self.id, grace_s=0, heads=NO_MESSAGES):
+                self._work_on(resend.item)
+        else:
+            pytest.fail("the narration never came to an end")
+        left = {key.decode().rpartition(":")[2] for key in self.client.scan_iter(f"*narration:{self.id}:*")}
+        assert left <= {"log"}
+
+    def _work_on(self, item: str) -> None:
+        claim = self.ledger.claim(self.id, item, WORKER)
+        if claim.token is None:
+            return
+        if item == "plan":
+            self.ledger.planned(self.id, claim.token, self.total)
+        elif item == "assemble":
+            assert self.ledger.commit(self.id, claim.token, state=State.PARTIAL, audio=audio())
+        else:
+            assert self.ledger.complete(self.id, int(item), claim.token, take()).is_accepted
+
+
+@pytest.mark.slow
+def test_the_ledger_keeps_its_promises_whatever_is_called_in_whatever_order(settings: Settings) -> None:
+    LedgerMachine.client = connect_redis(settings)
+    LedgerMachine.redis_settings = settings
+    run_state_machine_as_test(LedgerMachine, settings=MACHINE_SETTINGS)
+
+
+#: About ten seconds. Wall time is no verdict, so there is no deadline.
+MACHINE_SETTINGS = hypothesis_settings(
+    max_examples=30,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=False,
+    print_blob=True,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    database=None,
+)

@@ -1,0 +1,258 @@
+"""Takes joined into one file: whole, in order, at the places that the manifest names."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from producer.contract.manifest import TakeFacts
+from producer.contract.narration import AudioFormat
+from producer.contract.plan import Boundary, Plan
+from producer.storage import ObjectNotFoundError
+from worker.audio import assemble, encode_segment
+from worker.audio.pauses import PAUSES_MS
+from worker.engine.fingerprint import decode_tones, encode_tones, tone_hash
+from worker.errors import AssemblyError, SegmentsUnusableError
+from worker.text import split
+
+RATE_HZ = 24_000
+TEXT = "Chapter One\n\n" + " ".join(f"This is sentence number {n} of the story, told in order." for n in range(9))
+
+
+class MemoryUpload:
+    """What `MultipartUpload` does, into a dictionary."""
+
+    def __init__(self, objects: dict[str, bytes], key: str) -> None:
+        self._objects = objects
+        self._key = key
+        self._data = bytearray()
+
+    def write(self, data: bytes) -> int:
+        self._data += data
+        return len(data)
+
+    def tell(self) -> int:
+        return len(self._data)
+
+    @property
+    def size_bytes(self) -> int:
+        return len(self._data)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self._data).hexdigest()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._objects[self._key] = bytes(self._data)
+
+
+class MemoryStore:
+    """Objects in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes:
+        try:
+            return self.objects[key]
+        except KeyError:
+            raise ObjectNotFoundError(key) from None
+
+    def upload(self, key: str, content_type: str) -> MemoryUpload:
+        return MemoryUpload(self.objects, key)
+
+
+def take(index: int, pcm: NDArray[np.float32], store: MemoryStore, rate_hz: int = RATE_HZ) -> TakeFacts:
+    key = f"segments/{index}.flac"
+    store.objects[key] = encode_segment(pcm, rate_hz)
+    return TakeFacts(
+        key=key,
+        num_samples=len(pcm),
+        sample_rate_hz=rate_hz,
+        seed=index,
+        is_reused=index % 2 == 0,
+        synthesis_s=0.1,
+        worker="w",
+    )
+
+
+def tones_of(plan: Plan, store: MemoryStore) -> dict[int, TakeFacts]:
+    return {
+        segment.index: take(segment.index, encode_tones(tone_hash(segment.text), RATE_HZ), store)
+        for segment in plan.segments
+    }
+
+
+def plan_of(text: str = TEXT) -> Plan:
+    return split(text, language="en", narration_id="a" * 26)
+
+
+def samples_of(data: bytes) -> NDArray[np.float64]:
+    with av.open(io.BytesIO(data)) as container:
+        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in container.decode(audio=0)]).astype(
+            np.float64
+        )
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.mark.parametrize("audio_format", list(AudioFormat))
+def test_every_segment_is_there_once_in_order(audio_format: AudioFormat, store: MemoryStore) -> None:
+    plan = plan_of()
+    assembly = assemble(plan, tones_of(plan, store), {}, {"0": 1, "3": 2}, store, audio_format=audio_format, title="T")
+
+    assert assembly.audio is not None
+    data = store.objects[assembly.audio.key]
+    assert assembly.audio.key == f"narrations/{'a' * 26}/audio.{audio_format.value}"
+    assert (assembly.audio.size_bytes, assembly.audio.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    samples = samples_of(data)
+    assert len(samples) == assembly.audio.num_samples == pytest.approx(assembly.audio.duration_s * RATE_HZ, abs=1)
+    assert decode_tones(samples, RATE_HZ) == [tone_hash(segment.text) for segment in plan.segments]
+
+    for placed, segment in zip(assembly.segments, plan.segments, strict=True):
+        assert (placed.start, placed.end, placed.boundary) == (segment.start, segment.end, segment.boundary)
+        own = samples[placed.offset_samples : placed.offset_samples + placed.num_samples]
+        assert decode_tones(np.pad(own, 600), RATE_HZ) == [tone_hash(segment.text)]
+        assert placed.offset_s == pytest.approx(placed.offset_samples / RATE_HZ, abs=1e-6)
+    assert [segment.attempts for segment in assembly.segments[:4]] == [1, 0, 0, 2]
+
+
+def test_offsets_pauses_and_samples_are_exact_in_wav(store: MemoryStore) -> None:
+    plan = plan_of(
+        "Chapter One\n\nHere is a sentence that is long enough. Here is another, just as long.\n\nAnd a new paragraph."
+    )
+    assert [segment.boundary for segment in plan.segments] == [
+        Boundary.HEADING,
+        Boundary.SENTENCE,
+        Boundary.PARAGRAPH,
+        Boundary.END,
+    ]
+    takes = {n: take(n, np.full(1_000 + n, 0.5, np.float32), store) for n in range(4)}
+    assembly = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.WAV)
+    assert assembly.audio is not None
+    samples, _ = soundfile.read(io.BytesIO(store.objects[assembly.audio.key]), dtype="int16")
+
+    position = 0
+    for placed in assembly.segments:
+        assert placed.offset_samples == position
+        assert placed.pause_after_samples == PAUSES_MS[placed.boundary] * 24
+        own = samples[position : position + placed.num_samples]
+        assert (own[96:-96] == 16_384).all()
+        assert own[0] == own[-1] == 0  # no click at the edges
+        assert (np.abs(np.diff(own.astype(int))) < 200).all()
+        position += placed.num_samples
+        assert not samples[position : position + placed.pause_after_samples].any()
+        position += placed.pause_after_samples
+    assert position == len(samples) == assembly.audio.num_samples
+
+
+def test_a_failed_segment_is_left_out_and_named(store: MemoryStore) -> None:
+    plan = plan_of()
+    takes = tones_of(plan, store)
+    del takes[0], takes[4], takes[9]
+    failures = dict.fromkeys((0, 4, 9), ("synthesis", "no luck"))
+    assembly = assemble(plan, takes, failures, {}, store, audio_format=AudioFormat.FLAC)
+    assert assembly.audio is not None
+    heard = decode_tones(samples_of(store.objects[assembly.audio.key]), RATE_HZ)
+    assert heard == [tone_hash(segment.text) for segment in plan.segments if segment.index in takes]
+    missing = [segment for segment in assembly.segments if not segment.is_present]
+    assert [segment.index for segment in missing] == [0, 4, 9]
+    assert {(segment.error_code, segment.error, segment.num_samples, segment.key) for segment in missing} == {
+        ("synthesis", "no luck", 0, None)
+    }
+
+
+def test_there_is_no_audio_when_every_segment_failed(store: MemoryStore) -> None:
+    plan = plan_of()
+    failures = {segment.index: ("synthesis", "no luck") for segment in plan.segments}
+    assembly = assemble(plan, {}, failures, {}, store, audio_format=AudioFormat.MP3)
+    assert assembly.audio is None
+    assert len(assembly.segments) == len(plan.segments)
+    assert store.objects == {}
+
+
+def test_assembling_again_gives_the_same_bytes(store: MemoryStore) -> None:
+    plan = plan_of()
+    takes = tones_of(plan, store)
+    first = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3)
+    assert assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3) == first
+
+
+def delete(objects: dict[str, bytes], key: str) -> None:
+    del objects[key]
+
+
+def cut_short(objects: dict[str, bytes], key: str) -> None:
+    objects[key] = objects[key][:-100]
+
+
+def overwrite(objects: dict[str, bytes], key: str) -> None:
+    objects[key] = b"something else"
+
+
+def shorten(objects: dict[str, bytes], key: str) -> None:
+    objects[key] = encode_segment(np.ones(77, np.float32), RATE_HZ)
+
+
+@pytest.mark.parametrize("harm", [delete, cut_short, overwrite, shorten])
+def test_all_stored_segments_that_cannot_be_used_are_named_and_nothing_is_stored(
+    harm: Callable[[dict[str, bytes], str], None], store: MemoryStore
+) -> None:
+    plan = plan_of()
+    takes = tones_of(plan, store)
+    for index in (2, 7):
+        harm(store.objects, takes[index].key)
+    with pytest.raises(SegmentsUnusableError) as caught:
+        assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3)
+    assert caught.value.indexes == [2, 7]
+    assert isinstance(caught.value, AssemblyError)
+    assert not [key for key in store.objects if key.startswith("narrations/")]
+
+
+def test_segments_of_different_rates_do_not_fit_together(store: MemoryStore) -> None:
+    plan = plan_of()
+    takes = {**tones_of(plan, store), 3: take(3, np.ones(100, np.float32), store, rate_hz=16_000)}
+    with pytest.raises(AssemblyError, match=r"16000, 24000"):
+        assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3)
+
+
+def test_a_segment_that_has_not_ended_is_named(store: MemoryStore) -> None:
+    plan = plan_of()
+    takes = tones_of(plan, store)
+    del takes[5]
+    with pytest.raises(AssemblyError, match="the first is 5"):
+        assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3)
+
+
+def test_whoever_watches_can_end_it_and_nothing_is_stored(store: MemoryStore) -> None:
+    plan = plan_of()
+    takes = tones_of(plan, store)
+    seen: list[tuple[int, int]] = []
+
+    def stop_at_four(done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 4:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3, progress=stop_at_four)
+    assert seen == [(n, len(takes)) for n in range(1, 5)]
+    assert not [key for key in store.objects if key.startswith("narrations/")]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from producer.contract.narration import EngineName
+from producer.contract.routing import Role
+from worker.gpus import visible_gpus
+from worker.supervisor import LONGEST_WAIT_S, restart_wait_s, slots_for
+
+
+@pytest.mark.parametrize(
+    ("gpus", "role", "engine", "devices"),
+    [
+        (["0", "1"], Role.GPU, EngineName.AUTO, ["0", "1"]),
+        (["1"], Role.ALL, EngineName.CHATTERBOX, ["1"]),
+        (["0", "1"], Role.CPU, EngineName.AUTO, [None]),
+        (["0", "1"], Role.ALL, EngineName.DRAFT, [None]),
+        ([], Role.ALL, EngineName.AUTO, [None]),
+    ],
+)
+def test_there_is_one_process_per_gpu_that_the_engine_can_use(gpus, role, engine, devices):
+    slots = slots_for(gpus, role, engine)
+    assert [slot.environment.get("CUDA_VISIBLE_DEVICES") for slot in slots] == devices
+    assert len({slot.name for slot in slots}) == len(slots)
+
+
+def test_the_wait_before_a_restart_grows_up_to_its_limit():
+    assert 0.5 <= restart_wait_s(1) <= 1.0
+    assert 4.0 <= restart_wait_s(4) <= 8.0
+    assert restart_wait_s(10_000) <= LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize(
+    ("chosen", "gpus"), [("2,3", ["2", "3"]), ("", []), ("-1", []), ("0,-1,1", ["0"]), ("GPU-abc", ["GPU-abc"])]
+)
+def test_the_environment_says_which_gpus_may_be_used(chosen, gpus):
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": chosen}) == gpus
+
+
+def test_gpus_are_counted_by_the_drivers_tool(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'GPU 0: one'\necho '  MIG 1g'\necho 'GPU 1: two'\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert visible_gpus({}) == ["0", "1"]
+
+
+def test_gpus_are_counted_by_their_devices_when_the_tool_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        Path(tmp_path / name).touch()
+    assert visible_gpus({}, tmp_path) == ["0", "1"]
+
+
+def test_a_machine_without_gpus_has_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus({}, tmp_path) == []

@@ -1,0 +1,47 @@
+"""Sentence ends do not depend on where a long paragraph happens to be looked at in pieces."""
+
+from __future__ import annotations
+
+import pytest
+
+from worker.text import sentences
+from worker.text.sentences import WINDOW_CHARS, sentence_ends
+
+SENTENCES = [
+    f"Dr. Hale came {n} times to the U.S. with Mr. Smith, at 3.30 p.m., for $4.50 a day. "
+    for n in range(WINDOW_CHARS // 10)
+]
+
+
+def cut(text: str, language: str = "en") -> list[str]:
+    ends = sentence_ends(text, language)
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def test_a_paragraph_of_many_windows_is_cut_at_its_sentences_only() -> None:
+    text = "".join(SENTENCES).strip()
+    assert len(text) > 5 * WINDOW_CHARS
+    assert [sentence.strip() for sentence in cut(text)] == [sentence.strip() for sentence in SENTENCES]
+
+
+def test_a_paragraph_without_an_end_is_left_at_spaces() -> None:
+    assert "".join(cut("word " * WINDOW_CHARS)) == "word " * WINDOW_CHARS
+
+
+def test_the_other_library_takes_over_where_the_first_one_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(language: str, keeps_quotes: bool) -> None:
+        raise RecursionError("secret words of the text")
+
+    monkeypatch.setattr(sentences, "_detector", broken)
+    with caplog.at_level("WARNING"):
+        assert [sentence.strip() for sentence in cut("She came. He went.")] == ["She came.", "He went."]
+    assert [record.msg for record in caplog.records] == ["sentence_detector_failed"]
+    assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", " ", "x", "...", "\x00.", "\U0001f600"])
+def test_any_text_ends_where_it_ends(text: str) -> None:
+    assert sentence_ends(text, "en")[-1] == len(text)
+    assert sentence_ends(text, "xx")[-1] == len(text)

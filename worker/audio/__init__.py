@@ -1,0 +1,19 @@
+"""From takes to one audio file: segments stored and read, pauses, encoders, assembly. Knows nothing of engines."""
+
+from __future__ import annotations
+
+from worker.audio.assembly import Assembly, assemble
+from worker.audio.pauses import pause_samples
+from worker.audio.segment import decode_segment, encode_segment
+from worker.audio.writer import AudioWriter, content_type, open_writer
+
+__all__ = [
+    "Assembly",
+    "AudioWriter",
+    "assemble",
+    "content_type",
+    "decode_segment",
+    "encode_segment",
+    "open_writer",
+    "pause_samples",
+]

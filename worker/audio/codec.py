@@ -1,0 +1,71 @@
+"""An encoder of FFmpeg's, fed with samples and giving packets, without any container around it.
+
+Containers go back to their header at the end, which an upload cannot do; the formats here write their own.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.audio.codeccontext import AudioCodecContext
+from numpy.typing import NDArray
+
+from worker.errors import AssemblyError
+
+
+class PacketEncoder:
+    """Cuts samples into the frames that the codec wants."""
+
+    def __init__(
+        self, codec: str, sample_format: str, sample_rate_hz: int, *, bit_rate: int = 0, options: dict[str, str]
+    ) -> None:
+        self._rate_hz = sample_rate_hz
+        self._sample_format = sample_format
+        context = av.CodecContext.create(codec, "w")
+        assert isinstance(context, AudioCodecContext)
+        self._context = context
+        self._context.sample_rate = sample_rate_hz
+        self._context.layout = "mono"
+        self._context.format = sample_format
+        self._context.time_base = Fraction(1, sample_rate_hz)
+        self._context.options = options
+        if bit_rate:
+            self._context.bit_rate = bit_rate
+        try:
+            self._context.open()
+        except av.FFmpegError as error:
+            raise AssemblyError(f"{codec} cannot be written at {sample_rate_hz} Hz: {error.strerror}") from error
+        self.frame_samples = int(self._context.frame_size)
+        self._rest = np.zeros(0, np.int16)
+        self._position = 0
+
+    @property
+    def extradata(self) -> bytes:
+        """What the codec wants in the file's header."""
+        return bytes(self._context.extradata or b"")
+
+    def encode(self, pcm: NDArray[np.int16]) -> bytes:
+        """Return the packets that these samples complete, [num_samples] int16."""
+        samples = np.concatenate([self._rest, pcm])
+        num_whole = len(samples) // self.frame_samples * self.frame_samples
+        packets = [
+            self._packets(samples[start : start + self.frame_samples])
+            for start in range(0, num_whole, self.frame_samples)
+        ]
+        self._rest = samples[num_whole:]
+        return b"".join(packets)
+
+    def flush(self) -> bytes:
+        """Return the last packets."""
+        last = self._packets(self._rest) if len(self._rest) else b""
+        return last + b"".join(bytes(packet) for packet in self._context.encode(None))
+
+    def _packets(self, samples: NDArray[np.int16]) -> bytes:
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format=self._sample_format, layout="mono")
+        frame.sample_rate = self._rate_hz
+        frame.time_base = Fraction(1, self._rate_hz)
+        frame.pts = self._position
+        self._position += len(samples)
+        return b"".join(bytes(packet) for packet in self._context.encode(frame))

@@ -1,0 +1,109 @@
+"""What a worker needs to speak any segment of a narration, kept in memory for the next one.
+
+Knows nothing of engines.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Self
+
+from producer.contract.errors import MalformedMessageError
+from producer.contract.keys import request_key
+from producer.contract.narration import EngineName, ModelName, NarrationRequest, Parameters
+from producer.contract.plan import Plan
+from worker.narration.ports import Store
+from worker.narration.records import read_plan, read_request
+
+#: Segments that a shelf keeps over all its narrations: some 30 MB of text, ten long books.
+MAX_SEGMENTS: Final = 100_000
+
+#: Locks by which a narration is read once, however many of its segments begin at the same time.
+_NUM_LOCKS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides how the segments of one narration sound, but the engine itself."""
+
+    narration_id: str
+    engine: EngineName
+    #: Never AUTO.
+    model: ModelName
+    language: str
+    voice_sha256: str | None
+    parameters: Parameters
+    seed: int
+    #: What is spoken, by index.
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, request: NarrationRequest, plan: Plan) -> Self:
+        """Return the recipe of a request that was split into this plan."""
+        narration = request.narration
+        return cls(
+            narration_id=request.id,
+            engine=narration.engine,
+            model=model_for(narration.model, narration.language),
+            language=narration.language,
+            voice_sha256=request.voice_sha256,
+            parameters=narration.parameters,
+            seed=narration.seed,
+            texts=tuple(segment.text for segment in plan.segments),
+        )
+
+    def text(self, index: int) -> str:
+        """Return what is spoken in a segment.
+
+        Raises:
+            MalformedMessageError: there is no such segment.
+        """
+        if not 0 <= index < len(self.texts):
+            raise MalformedMessageError(f"a message for narration {self.narration_id}", f"it has no segment {index}")
+        return self.texts[index]
+
+
+def model_for(model: ModelName, language: str) -> ModelName:
+    """Return which model speaks a language when the user leaves it open: English its own, the others multilingual."""
+    if model is not ModelName.AUTO:
+        return model
+    return ModelName.ENGLISH if language == "en" else ModelName.MULTILINGUAL
+
+
+class RecipeShelf:
+    """The recipes that were used last. Safe for use from many threads."""
+
+    def __init__(self, store: Store, max_segments: int = MAX_SEGMENTS) -> None:
+        self._store = store
+        self._max_segments = max_segments
+        self._recipes: OrderedDict[str, Recipe] = OrderedDict()
+        self._lock = threading.Lock()
+        self._reading = tuple(threading.Lock() for _ in range(_NUM_LOCKS))
+
+    def get(self, narration_id: str) -> Recipe:
+        """Return a narration's recipe, read from S3 unless it is on the shelf.
+
+        Raises:
+            MalformedMessageError: a record cannot be read.
+            ObjectNotFoundError: a record is not there.
+            StorageUnavailableError: S3 cannot be used.
+        """
+        with self._reading[hash(narration_id) % _NUM_LOCKS]:
+            with self._lock:
+                if narration_id in self._recipes:
+                    self._recipes.move_to_end(narration_id)
+                    return self._recipes[narration_id]
+            request = read_request(self._store, request_key(narration_id))
+            recipe = Recipe.of(request, read_plan(self._store, narration_id))
+            with self._lock:
+                self._recipes[narration_id] = recipe
+                self._shrink()
+            return recipe
+
+    def _shrink(self) -> None:
+        num_segments = sum(len(recipe.texts) for recipe in self._recipes.values())
+        while num_segments > self._max_segments and len(self._recipes) > 1:
+            _, dropped = self._recipes.popitem(last=False)
+            num_segments -= len(dropped.texts)

@@ -1,0 +1,249 @@
+"""What one worker process is made of, put together: connections, engines, use cases, background threads.
+
+The only module that knows the real classes behind the Protocols; `worker.app` hands it the settings.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from redis import Redis
+
+from producer.connection import check_redis, connect_redis, redis_errors
+from producer.contract.errors import QueueUnavailableError, StorageUnavailableError
+from producer.contract.keys import RedisKeys
+from producer.contract.narration import EngineName
+from producer.contract.routing import Role, transport_options
+from producer.ledger import Ledger
+from producer.messages import Messenger, oldest_sent_ms, producer_app
+from producer.storage import ObjectStore
+from worker import runtime
+from worker.audio import assemble
+from worker.codec import SegmentCodec
+from worker.engine.protocol import Engine
+from worker.engine.selection import build_engine, choose_engine
+from worker.engineset import EngineSet
+from worker.handover import hand_over
+from worker.heartbeat import Heartbeat
+from worker.narration.assembling import Assembler
+from worker.narration.attempt import Attempts
+from worker.narration.drain import Drain
+from worker.narration.lease import LeaseBook
+from worker.narration.planning import Planner
+from worker.narration.recipe import RecipeShelf
+from worker.narration.synthesis import Synthesizer
+from worker.pulse import Pulse, clear_dead
+from worker.reconciler import Reconciler
+from worker.runtime import Runtime
+from worker.settings import WorkerSettings
+from worker.text import split
+from worker.voices import VoiceShelf
+
+logger = logging.getLogger(__name__)
+
+#: Threads beside those for segments, so that a long assembly does not keep the engine waiting.
+NUM_SPARE_THREADS = 2
+
+#: Engines that any worker can load in seconds without a GPU.
+_SMALL_ENGINES = (EngineName.TONE, EngineName.DRAFT)
+
+#: Asks Redis when the oldest message of each queue was sent.
+Heads = Callable[[], Mapping[str, int | None]]
+
+#: How often a Redis command is sent again after a lost connection: a restart takes some seconds.
+REDIS_RETRIES = 12
+
+
+class WorkerProcess:
+    """One process: `start` blocks until it could work, `serve` says that it does, `stop` lets go."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Choose the engine; nothing is loaded or connected yet.
+
+        Raises:
+            WorkerStartError: no engine can be used.
+        """
+        self._settings = settings
+        self.name = f"{socket.gethostname()}:{os.getpid()}"
+        self.drain = Drain(settings.drain_s)
+        self._book = LeaseBook()
+        self._keys = RedisKeys(settings.redis_prefix)
+        self._engines = EngineSet(self._choose_engine(), self._small_engines())
+        self._heartbeat: Heartbeat | None = None
+        self._reconciler: Reconciler | None = None
+
+    def _choose_engine(self) -> Engine | None:
+        if self._settings.role is Role.CPU:
+            return None
+        name, why = choose_engine(self._settings)
+        logger.info("engine_chosen", extra={"engine": name.value, "why": why})
+        return build_engine(name, self._settings)
+
+    def _small_engines(self) -> Mapping[EngineName, Callable[[], Engine]]:
+        if self._settings.role is Role.CPU:
+            return {}
+        return {name: partial(build_engine, name, self._settings) for name in _SMALL_ENGINES}
+
+    @property
+    def concurrency(self) -> int:
+        """How many items to hold at once: twice what the engine works on, so that it never waits for the next."""
+        if self._settings.concurrency is not None:
+            return self._settings.concurrency
+        primary = self._engines.primary
+        if primary is None:
+            return (os.cpu_count() or 1) + NUM_SPARE_THREADS
+        return 2 * primary.num_slots + (NUM_SPARE_THREADS if self._settings.role is Role.ALL else 0)
+
+    def start(self) -> None:
+        """Connect to Redis and S3, load and warm up the engine, start the background threads.
+
+        Raises:
+            QueueUnavailableError: Redis cannot be used.
+            StorageUnavailableError: S3 cannot be used.
+            WorkerStartError: the engine cannot be used.
+        """
+        settings = self._settings
+        clear_dead(settings.heartbeat_dir)
+        redis = connect_redis(settings, timeout_s=5.0, retries=REDIS_RETRIES)
+        _wait_for(lambda: _check_redis(settings), settings.start_wait_s)
+        store = ObjectStore.connect(
+            settings,
+            connect_timeout_s=5,
+            read_timeout_s=30,
+            max_attempts=3,
+            max_connections=max(16, self.concurrency + 4),
+        )
+        _wait_for(lambda: _check_storage(settings, store), settings.start_wait_s)
+        begun_s = time.monotonic()
+        self._engines.load_primary()
+        logger.info(
+            "engine_loaded", extra={"engine": self._engine_name, "load_s": round(time.monotonic() - begun_s, 2)}
+        )
+        self._assemble_parts(redis, store)
+
+    @property
+    def _engine_name(self) -> str | None:
+        return self._engines.primary.name.value if self._engines.primary is not None else None
+
+    def _assemble_parts(self, redis: Redis, store: ObjectStore) -> None:
+        settings = self._settings
+        ledger = Ledger(
+            redis, settings, lease_s=settings.lease_s, window=settings.window, max_attempts=settings.max_attempts
+        )
+        messenger = Messenger(producer_app(settings), settings)
+        heads: Heads = partial(oldest_sent_ms, redis, settings)
+        attempts = Attempts(
+            ledger=ledger,
+            messenger=messenger,
+            book=self._book,
+            drain=self.drain,
+            worker=self.name,
+            end_process=self._end,
+        )
+        runtime.install(
+            Runtime(
+                planner=Planner(attempts=attempts, ledger=ledger, store=store, split=split),
+                synthesizer=Synthesizer(
+                    attempts=attempts,
+                    ledger=ledger,
+                    store=store,
+                    engines=self._engines,
+                    voices=VoiceShelf(store, settings.cache_dir / "voices"),
+                    recipes=RecipeShelf(store),
+                    codec=SegmentCodec(),
+                    worker=self.name,
+                ),
+                assembler=Assembler(attempts=attempts, ledger=ledger, store=store, assemble=assemble),
+                book=self._book,
+            )
+        )
+        self._heartbeat = Heartbeat(
+            ledger=ledger,
+            redis=redis,
+            keys=self._keys,
+            unacked_index=f"{transport_options(settings.redis_prefix)['global_keyprefix']}unacked_index",
+            book=self._book,
+            drain=self.drain,
+            health=self._engines.health,
+            pulse=Pulse(name=self.name, pid=os.getpid(), role=settings.role.value, engine=self._engine_name),
+            folder=settings.heartbeat_dir,
+            slot=settings.slot or f"pid-{os.getpid()}",
+            lease_s=settings.lease_s,
+            on_overdue=lambda: _leave(self._book, ledger, messenger, heads),
+        )
+        self._reconciler = Reconciler(
+            ledger=ledger,
+            send=messenger.send,
+            heads=heads,
+            redis=redis,
+            keys=self._keys,
+            grace_s=settings.lost_after_s,
+        )
+        self._heartbeat.start()
+        self._reconciler.start()
+
+    def serve(self) -> None:
+        """Say that work is taken from now on."""
+        if self._heartbeat is not None:
+            self._heartbeat.serve()
+        fields = {"worker": self.name, "role": self._settings.role.value, "concurrency": self.concurrency}
+        logger.info("worker_ready", extra={**fields, "engine": self._engine_name})
+
+    def stop(self) -> None:
+        """Let go of everything; safe to call twice."""
+        if self._reconciler is not None:
+            self._reconciler.stop()
+        self._engines.close(timeout_s=1.0)
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
+        logger.info("worker_stopped", extra={"worker": self.name})
+
+    def _end(self, reason: str) -> None:
+        """End this process, because only a new one can go on; the supervisor starts it."""
+        logger.critical("worker_ends", extra={"worker": self.name, "reason": reason})
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _check_redis(settings: WorkerSettings) -> None:
+    with redis_errors(settings), connect_redis(settings) as probe:
+        for problem in check_redis(probe):
+            logger.warning("redis_unsafe", extra={"problem": problem})
+
+
+def _check_storage(settings: WorkerSettings, store: ObjectStore) -> None:
+    store.ensure_bucket()
+    for problem in store.check():
+        raise StorageUnavailableError(settings.s3_address(), problem)
+
+
+def _wait_for(check: Callable[[], None], patience_s: float) -> None:
+    """Repeat a check of a service that may still be starting."""
+    ends_s = time.monotonic() + patience_s
+    while True:
+        try:
+            check()
+        except (QueueUnavailableError, StorageUnavailableError) as error:
+            if not error.is_retryable or time.monotonic() >= ends_s:
+                raise
+            logger.warning("service_awaited", extra={"reason": str(error)})
+            time.sleep(1.0)
+        else:
+            return
+
+
+def _leave(
+    book: LeaseBook, ledger: Ledger, messenger: Messenger, heads: Callable[[], Mapping[str, int | None]]
+) -> None:
+    """End the process at once, with everything it still holds given back."""
+    leases = book.leases()
+    logger.critical("drain_overdue", extra={"num_leases": len(leases)})
+    try:
+        hand_over(leases, ledger=ledger, send=messenger.send, heads=heads)
+    finally:
+        os._exit(0)

@@ -1,0 +1,188 @@
+"""`python -m worker.supervisor`: starts one worker process per GPU, or one without, and replaces those that die.
+
+It never loads a model or torch, so that nothing that breaks a worker breaks it. Exit status: 0 after a SIGTERM or
+SIGINT that all processes followed; 8 if a process says that it can never start (settings, models), with no second
+try; 1 if a process had to be killed at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Final
+
+from producer.contract.errors import ExitCode, SettingsError
+from producer.contract.narration import EngineName
+from producer.contract.routing import Role
+from worker.gpus import visible_gpus
+from worker.logs import configure_logging
+from worker.parent import PARENT_VARIABLE, die_with_parent
+from worker.pulse import Pulse, clear_dead
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+#: Seconds before a process that died is started again, doubled for each further death up to the longest.
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 60.0
+
+#: Seconds after which a process counts as healthy, and its next death as the first.
+HEALTHY_S: Final = 60.0
+
+#: Seconds beyond the drain after which a process that does not end is killed.
+KILL_AFTER_DRAIN_S: Final = 15.0
+
+_TICK_S: Final = 0.2
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place for a process: a GPU, or the CPU."""
+
+    name: str
+    #: What its process gets beside our own environment.
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes] | None = None
+    started_s: float = 0.0
+    num_deaths: int = 0
+    #: When the next process may be started.
+    due_s: float = field(default=0.0)
+
+
+def slots_for(gpus: Sequence[str], role: Role, engine: EngineName) -> list[Slot]:
+    """Return the slots of this machine: one per GPU if the role speaks and the engine may use one, else one."""
+    is_for_gpus = role is not Role.CPU and engine in (EngineName.AUTO, EngineName.CHATTERBOX)
+    prefix = str(os.getpid())
+    if gpus and is_for_gpus:
+        return [Slot(f"{prefix}-gpu{gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
+    return [Slot(f"{prefix}-cpu", {})]
+
+
+def restart_wait_s(num_deaths: int) -> float:
+    """Return the wait after that many deaths in a row; a random part of it, so that machines spread out."""
+    return min(FIRST_WAIT_S * 2.0 ** min(num_deaths - 1, 30), LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
+
+
+class Supervisor:
+    """Keeps a process in every slot until it is told to stop."""
+
+    def __init__(self, slots: Sequence[Slot], settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+        self._slots = slots
+        self._settings = settings
+        self._environment = dict(environment)
+        self._is_stopping = False
+
+    def run(self) -> int:
+        """Work until a signal ends it; return the exit status."""
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        clear_dead(self._settings.heartbeat_dir)
+        logger.info("supervisor_started", extra={"slots": ",".join(slot.name for slot in self._slots)})
+        while not self._is_stopping:
+            for slot in self._slots:
+                if self._tend(slot) == ExitCode.CONFIGURATION:
+                    logger.critical("supervisor_gives_up", extra={"slot": slot.name, "why": "see worker_cannot_start"})
+                    self._stop_all()
+                    return ExitCode.CONFIGURATION
+            time.sleep(_TICK_S)
+        return self._stop_all()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        self._is_stopping = True
+
+    def _tend(self, slot: Slot) -> int | None:
+        """Start the slot's process if it is due; return the exit status of one that has just ended."""
+        now_s = time.monotonic()
+        if slot.process is None:
+            if now_s >= slot.due_s:
+                self._start(slot)
+            return None
+        status = slot.process.poll()
+        if status is None:
+            return None
+        lived_s = now_s - slot.started_s
+        slot.process = None
+        slot.num_deaths = 1 if lived_s >= HEALTHY_S else slot.num_deaths + 1
+        wait_s = restart_wait_s(slot.num_deaths)
+        slot.due_s = now_s + wait_s
+        fields = {"slot": slot.name, "status": status, "lived_s": round(lived_s, 1), "wait_s": round(wait_s, 1)}
+        logger.warning("process_ended", extra=fields)
+        return status
+
+    def _start(self, slot: Slot) -> None:
+        slot.process = subprocess.Popen(
+            [sys.executable, "-m", "worker"],
+            env={
+                **self._environment,
+                **slot.environment,
+                "CHATTERQUEUE_ROLE": self._settings.role.value,
+                "CHATTERQUEUE_SLOT": slot.name,
+                PARENT_VARIABLE: str(os.getpid()),
+            },
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is ours to pass on, once
+        )
+        slot.started_s = time.monotonic()
+        # Until the process writes its own: so the health check sees one that never gets that far.
+        starting = Pulse(name=slot.name, pid=slot.process.pid, role=self._settings.role.value)
+        starting.write(self._settings.heartbeat_dir, slot.name)
+        logger.info("process_started", extra={"slot": slot.name, "pid": slot.process.pid})
+
+    def _stop_all(self) -> int:
+        """Have every process drain; kill what does not end. Return the exit status."""
+        running = [slot for slot in self._slots if slot.process is not None and slot.process.poll() is None]
+        logger.info("supervisor_stops", extra={"num_processes": len(running)})
+        for slot in running:
+            if slot.process is not None:
+                slot.process.terminate()
+        ends_s = time.monotonic() + self._settings.drain_s + KILL_AFTER_DRAIN_S
+        status = ExitCode.OK
+        for slot in running:
+            if slot.process is None:
+                continue
+            try:
+                slot.process.wait(max(0.1, ends_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                logger.critical("process_killed", extra={"slot": slot.name})
+                slot.process.kill()
+                slot.process.wait()
+                status = ExitCode.INTERNAL
+        clear_dead(self._settings.heartbeat_dir)
+        return status
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m worker.supervisor", description=__doc__)
+    parser.add_argument(
+        "--role", choices=[role.value for role in Role], help="which queues to read (CHATTERQUEUE_ROLE)"
+    )
+    parser.add_argument("--gpus", help="GPUs to use, as CUDA numbers them: 0,1; all that are there if not given")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Read the settings and supervise; return the exit status."""
+    arguments = _arguments(sys.argv[1:] if argv is None else argv)
+    if PARENT_VARIABLE in os.environ:
+        die_with_parent(int(os.environ[PARENT_VARIABLE]))
+    try:
+        settings = WorkerSettings.load(**({"role": arguments.role} if arguments.role else {}))
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    configure_logging(settings.log_level)
+    gpus = [gpu for gpu in arguments.gpus.split(",") if gpu] if arguments.gpus is not None else visible_gpus(os.environ)
+    return Supervisor(slots_for(gpus, settings.role, settings.engine), settings, os.environ).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
