@@ -14,10 +14,9 @@ from worker.errors import ModelLoadError
 from worker.models.prequantized import load_quantized_t3
 from worker.models.quantization import DEFAULT_THRESHOLD, cast_parameters, quantize_t3
 from worker.models.skeleton import empty_t3, fill, read_header, read_t3_sizes
+from worker.models.weights import load_conditionals, load_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import torch
 
 logger = logging.getLogger(__name__)
@@ -158,7 +157,7 @@ def load_voice(path: Path, device: str | torch.device, conditionals: Any) -> Any
 
     if not _readable(path).is_file():
         return None
-    stored = read_tensors(path)
+    stored = load_conditionals(path if path.exists() else _readable(path))
     try:
         return conditionals(T3Cond(**stored["t3"]), stored["gen"]).to(device)
     except (KeyError, TypeError) as exc:
@@ -166,42 +165,18 @@ def load_voice(path: Path, device: str | torch.device, conditionals: Any) -> Any
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
-    """Read the tensors of a file by name; those of a `.pt` file from its safetensors copy, if that lies beside it.
+    """Read the tensors of a file by name; a `.pt` file is never unpickled here, see `worker.models.weights`.
 
     Raises:
         ModelLoadError: the file is cut short or holds more than tensors.
     """
-    import torch
-    from safetensors.torch import load_file
-
-    source = _readable(path)
-    if source.suffix == ".safetensors":
-        return _nested(load_file(source)) if source != path else load_file(source)
-    try:
-        tensors: dict[str, Any] = torch.load(source, map_location="cpu", weights_only=True)
-    except Exception as exc:
-        raise ModelLoadError(f"{source} cannot be read: {type(exc).__name__}") from exc
-    return tensors
+    return load_state(path if path.exists() else _readable(path))
 
 
 def _readable(path: Path) -> Path:
     """Return the safetensors copy of a `.pt` file, if there is one, else the path itself."""
     converted = path.with_name(f"{path.name}.safetensors")
     return converted if path.suffix == ".pt" and converted.exists() else path
-
-
-def _nested(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """Undo the flattening of a converted file: `gen/embedding` becomes `["gen"]["embedding"]`."""
-    nested: dict[str, Any] = {}
-    for name, tensor in tensors.items():
-        *groups, leaf = name.split("/")
-        level = nested
-        for group in groups:
-            level = level.setdefault(group, {})
-        level[leaf] = tensor
-    if "gen" in nested:
-        nested["gen"].setdefault("prompt_feat_len", None)
-    return nested
 
 
 def _copy_into(module: Any, path: Path, *, may_miss: frozenset[str]) -> Any:

@@ -87,12 +87,13 @@ class SafeSpeech:
         *,
         precision: Precision = "fp32",
         int8_path: Path | None = None,
+        files: CheckpointFiles | None = None,
     ) -> Self:
-        """Load the model with T3 in any precision, and a prequantized T3 from any place; see `from_local`."""
+        """Load the model with T3 in any precision, a prequantized T3 from any place, other file names: `from_local`."""
         if precision == "int8":
             require_int8_support(device)
         check_watermarker()
-        files = cls.files
+        files = files or cls.files
         checkpointfiles.check_checkpoint(directory, files, int8_path=int8_path)
         t3 = checkpointfiles.load_t3(directory, files, device, precision=precision, int8_path=int8_path)
         s3gen = checkpointfiles.load_s3gen(directory, files, device)
