@@ -68,8 +68,8 @@ class EngineUnavailableError(SynthesisError):
     code = "engine_unavailable"
 
 
-class LanguageUnsupportedError(SynthesisError):
-    """The engine does not speak this language."""
+class LanguageUnsupportedError(SynthesisError, ValueError):
+    """The engine does not speak this language. A ValueError too: chatterbox-tts raises one."""
 
     code = "language_unsupported"
     is_retryable = False

@@ -1,0 +1,49 @@
+"""Five hundred calls of the multilingual int8 model: memory and speed stay flat, hooks do not pile up."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
+
+NUM_CALLS = 500
+#: Calls that may still be filling caches of torch and CUDA.
+NUM_WARM_UP = 20
+MAX_SLOWDOWN = 1.15
+MAX_GROWTH_MIB = 1.0
+
+
+def num_hooks(module: Any) -> int:
+    return sum(len(part._forward_hooks) for part in module.modules())
+
+
+def test_memory_and_speed_stay_flat_over_500_calls(full_checkpoint: Any, figures: dict[str, Any]) -> None:
+    import torch
+
+    from worker.models import ChatterboxMultilingualTTS
+
+    directory = full_checkpoint("multilingual", stops_after=3)
+    model = ChatterboxMultilingualTTS.from_local(directory, "cuda", use_bnb_quantization=True)
+    seconds, memory_mib = [], []
+    hooks_before = num_hooks(model.t3)
+    for number in range(NUM_CALLS):
+        started_s = time.perf_counter()
+        model.generate("Bonjour.", "fr", cfg_weight=0.5 if number % 2 else 0.0)
+        seconds.append(time.perf_counter() - started_s)
+        memory_mib.append(torch.cuda.memory_allocated() / 2**20)
+    # Calls with and without guidance alternate, so pairs are compared.
+    first, last = (statistics.median(part) for part in (seconds[NUM_WARM_UP : NUM_WARM_UP + 100], seconds[-100:]))
+    figures["500 calls"] = {
+        "median_s_first_100": round(first, 4),
+        "median_s_last_100": round(last, 4),
+        "slowdown": round(last / first, 3),
+        "growth_mib": round(memory_mib[-1] - memory_mib[NUM_WARM_UP], 3),
+        "hooks": num_hooks(model.t3),
+    }
+    assert num_hooks(model.t3) == hooks_before == 0
+    assert memory_mib[-1] - memory_mib[NUM_WARM_UP] <= MAX_GROWTH_MIB
+    assert last <= MAX_SLOWDOWN * first

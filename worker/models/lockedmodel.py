@@ -1,0 +1,78 @@
+"""Loads a model for a worker: from verified files only, and int8 from the cache once it is there. No network.
+
+Knows nothing of engines. `from_local` of the classes stays what it is in chatterbox-tts: it takes any folder.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from producer.contract.narration import ModelName
+from worker.models.prequantized import FORMAT, save_quantized_t3
+from worker.models.store.errors import FetchBusyError
+from worker.models.weights import ModelFiles, Verification, open_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from worker.models.checkpointfiles import Precision
+
+logger = logging.getLogger(__name__)
+
+
+def load_locked(
+    model: ModelName,
+    model_dir: Path,
+    device: str,
+    *,
+    precision: Precision,
+    cache_dir: Path,
+    verification: Verification = Verification.FULL,
+    is_lock_required: bool = False,
+) -> Any:
+    """Check the files of a model against the lock and load it; the first int8 start leaves its T3 for the next one.
+
+    Raises:
+        ModelLoadError: naming each file that is missing or not what the lock says, or what does not fit the model.
+        WatermarkError: the watermark is not installed.
+    """
+    import worker.models
+
+    model_class = worker.models.ChatterboxTTS if model is ModelName.ENGLISH else worker.models.ChatterboxMultilingualTTS
+    files = open_model(
+        model_dir,
+        model,
+        prequantized_format=_prequantized_format() if precision == "int8" else None,
+        verification=verification,
+        cache_dir=cache_dir,
+        is_lock_required=is_lock_required,
+    )
+    names = replace(
+        model_class.files,
+        s3gen=files.s3gen.name,
+        voice_encoder=files.voice_encoder.name,
+        voice=files.conditionals.name if files.conditionals else model_class.files.voice,
+    )
+    loaded = model_class.load(model_dir, device, precision=precision, int8_path=files.prequantized, files=names)
+    if precision == "int8" and files.prequantized is None:
+        _keep(loaded.t3, files)
+    return loaded
+
+
+def _prequantized_format() -> str:
+    """Return what a quantized file must be made by: our layout, and the version of bitsandbytes."""
+    from importlib.metadata import version
+
+    return f"{FORMAT}-bnb{version('bitsandbytes')}"
+
+
+def _keep(t3: Any, files: ModelFiles) -> None:
+    """Store a T3 that was just quantized; without it the next start is slower, and no worse."""
+    if files.cache is None:
+        return
+    try:
+        files.cache.store(lambda path: save_quantized_t3(t3, path, metadata={"model": files.model.value}))
+    except (OSError, FetchBusyError) as error:
+        logger.warning("prequantized_not_kept", extra={"reason": str(error)})

@@ -1,0 +1,153 @@
+"""The multilingual Chatterbox: a drop-in for `chatterbox.mtl_tts.ChatterboxMultilingualTTS`, int8 on request.
+
+Knows nothing of the English model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch  # noqa: TID253 - whoever names this module wants the model
+from chatterbox import mtl_tts as stock  # noqa: TID253
+from chatterbox.models.tokenizers import tokenizer as stock_tokenizer  # noqa: TID253
+
+from worker.errors import LanguageUnsupportedError, ModelLoadError
+from worker.models.checkpointfiles import MULTILINGUAL, CheckpointFiles
+from worker.models.hub import fetch_from_hub, usable_device
+from worker.models.int8_support import require_int8_support
+from worker.models.sampling import Sampling
+from worker.models.speaking import SafeSpeech, require_speakable
+
+if TYPE_CHECKING:
+    from typing import Self
+
+#: chatterbox-tts repeats itself less in this model with a stronger penalty.
+REPETITION_PENALTY = 2.0
+
+
+class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  # type: ignore[misc,no-any-unimported]
+    """Speech in 23 languages. Code written for chatterbox-tts 0.1.7 runs unchanged; what differs is documented."""
+
+    files: ClassVar[CheckpointFiles] = MULTILINGUAL
+
+    @classmethod
+    def from_pretrained(cls, device: str | torch.device, use_bnb_quantization: bool = False) -> Self:
+        """Fetch the files from the hub, or take them from its cache, and load the model.
+
+        Raises:
+            ModelLoadError: see `from_local`; int8 is checked before anything is fetched.
+        """
+        if use_bnb_quantization:
+            require_int8_support(device)
+        return cls.from_local(fetch_from_hub(cls.files), usable_device(device), use_bnb_quantization)
+
+    def generate(
+        self,
+        text: str,
+        language_id: str | None,
+        audio_prompt_path: str | Path | None = None,
+        exaggeration: float = 0.5,
+        cfg_weight: float = 0.5,
+        temperature: float = 0.8,
+        repetition_penalty: float = REPETITION_PENALTY,
+        min_p: float = 0.05,
+        top_p: float = 1.0,
+    ) -> torch.Tensor:
+        """Speak a text in a language; the same noise gives the same tokens as chatterbox-tts.
+
+        Args:
+            text: up to about 300 characters; longer texts drift.
+            language_id: one of `get_supported_languages`, in any case.
+            audio_prompt_path: a recording whose voice is used for this call only.
+            exaggeration: of emotion; 0.5 is neutral.
+            cfg_weight: how closely the text is followed; 0 halves the work.
+            temperature: of sampling.
+            repetition_penalty: above 1 avoids tokens that were spoken before.
+            min_p: drops tokens less likely than this part of the likeliest; 1 always takes the likeliest.
+            top_p: keeps the likeliest tokens that together reach this.
+
+        Returns:
+            [1, samples] float32 at 24 kHz, on the CPU, watermarked.
+
+        Raises:
+            LanguageUnsupportedError: the model does not speak the language, or lacks the table for it.
+            SegmentUnspeakableError: no text, too much of it, no voice, or a parameter that no model can use.
+            NoEndOfSpeechError: the model did not end the speech; chatterbox-tts would cut it off at 40 s.
+            SynthesisError: it said nothing, or what it computed is not finite.
+        """
+        sampling = Sampling(temperature, cfg_weight, repetition_penalty, min_p, top_p)
+        return self.speak(text, language_id, sampling, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration)
+
+    def speak(
+        self,
+        text: str,
+        language_id: str | None,
+        sampling: Sampling | None = None,
+        *,
+        voice: Any = None,
+        audio_prompt_path: str | Path | None = None,
+        exaggeration: float = 0.5,
+        seed: int | None = None,
+    ) -> torch.Tensor:
+        """Speak a text with a voice that was prepared before, and reproducibly if there is a seed; see `generate`."""
+        language = self._language(language_id)
+        require_speakable(text)
+        tokens = self.tokenizer.text_to_tokens(stock.punc_norm(text), language_id=language)[0]
+        voice = voice or self._voice_for(audio_prompt_path, exaggeration)
+        sampling = sampling or Sampling(repetition_penalty=REPETITION_PENALTY)
+        return self._speak(tokens, sampling, voice=voice, exaggeration=exaggeration, seed=seed)
+
+    def _language(self, language_id: str | None) -> str | None:
+        if not language_id:
+            return None
+        language = language_id.lower()
+        if language not in stock.SUPPORTED_LANGUAGES:
+            known = ", ".join(stock.SUPPORTED_LANGUAGES)
+            raise LanguageUnsupportedError(f"the model does not speak {language_id!r}; it speaks {known}")
+        if language == "zh" and not self.tokenizer.cangjie_converter.word2cj:
+            raise LanguageUnsupportedError("Chinese needs the file Cangjie5_TC.json beside the checkpoint")
+        return language
+
+    @classmethod
+    def _conditionals_class(cls) -> Any:
+        return stock.Conditionals
+
+    @classmethod
+    def _load_tokenizer(cls, path: Path) -> Any:
+        return LocalTokenizer(str(path))
+
+
+class LocalTokenizer(stock_tokenizer.MTLTokenizer):  # type: ignore[misc,no-any-unimported]
+    """The stock tokenizer, which asks the hub for the Chinese table at each start; this one reads the file."""
+
+    def __init__(self, vocab_file_path: str) -> None:
+        self.tokenizer = stock_tokenizer.Tokenizer.from_file(vocab_file_path)
+        self.cangjie_converter = LocalCangjie(Path(vocab_file_path).parent)
+        self.check_vocabset_sot_eot()
+
+
+class LocalCangjie(stock_tokenizer.ChineseCangjieConverter):  # type: ignore[misc,no-any-unimported]
+    """The stock Chinese table, read from the checkpoint's folder, with a word segmenter that is never downloaded."""
+
+    def _load_cangjie_mapping(self, model_dir: Path | None = None) -> None:
+        path = Path(model_dir or ".") / "Cangjie5_TC.json"
+        if not path.exists():
+            return
+        try:
+            for entry in json.loads(path.read_text(encoding="utf-8")):
+                word, code = entry.split("\t")[:2]
+                self.word2cj[word] = code
+                self.cj2word.setdefault(code, []).append(word)
+        except (ValueError, TypeError, AttributeError) as exc:
+            raise ModelLoadError(f"{path} is not the table of Cangjie codes") from exc
+
+    def _init_segmenter(self) -> None:
+        """Segment words if the segmenter's model is on this machine; the stock class fetches it in the background."""
+        try:
+            from spacy_pkuseg import config
+        except ImportError:
+            return
+        if (Path(config.pkuseg_home) / "spacy_ontonotes").is_dir():
+            super()._init_segmenter()
