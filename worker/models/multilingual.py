@@ -144,9 +144,9 @@ class LocalCangjie(stock_tokenizer.ChineseCangjieConverter):  # type: ignore[mis
             raise ModelLoadError(f"{path} is not the table of Cangjie codes") from exc
 
     def _init_segmenter(self) -> None:
-        """Segment words if the segmenter's model is on this machine; the stock class fetches it in the background."""
+        """Segment words if the segmenter's model is on this machine; the stock class fetches it, or fails."""
         try:
-            from spacy_pkuseg import config
+            from spacy_pkuseg import config  # type: ignore[import-untyped]
         except ImportError:
             return
         if (Path(config.pkuseg_home) / "spacy_ontonotes").is_dir():
