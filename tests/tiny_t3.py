@@ -24,11 +24,36 @@ def tiny_t3(model: str = "english", *, seed: int = 0) -> Any:
     t3 = empty_t3(T3Sizes(NUM_LAYERS[model], HEAD_SIZE, MLP_SIZE, TEXT_VOCABULARY[model]))
     generator = torch.Generator().manual_seed(seed)
     tensors = {
-        name: torch.randn(value.shape, generator=generator) * (0.05 if value.dim() > 1 else 0.1)
+        name: torch.randn(value.shape, generator=generator) * (0.05 if value.dim() > 1 else 0.1) + ("norm.w" in name)
         for name, value in t3.state_dict().items()
     }
     fill(t3, tensors, Path("tiny"))
     return t3.eval()
+
+
+def ending_multilingual_t3() -> Any:
+    """Return a tiny multilingual T3 that ends its speech after some 30 tokens, each of which has a sound.
+
+    Rigged as the small checkpoints are; the attention that the analysis looks at has to be louder in small heads.
+    """
+    import small_checkpoint as rig
+    import torch
+
+    t3 = tiny_t3("multilingual")
+    head_size, rig.HEAD_SIZE = rig.HEAD_SIZE, HEAD_SIZE
+    try:
+        with torch.no_grad():
+            rig._rig_t3(t3, "multilingual")
+            for layer, head in rig.ANALYSED_HEADS:
+                attention, last_pair = t3.tfmr.layers[layer].self_attn, head * HEAD_SIZE + HEAD_SIZE // 2 - 1
+                attention.q_proj.weight[last_pair, rig.SPEECH_NUMBER] = 4
+                attention.k_proj.weight[last_pair, rig.END_OF_TEXT_NUMBER] = 4
+            # The stock class hands tokens from 6,563 on to S3Gen, which has no row for them.
+            t3.speech_head.weight[6563:, rig.SPEECH_NUMBER] = -4
+            t3.speech_head.weight[6561, rig.SPEECH_NUMBER] = -4
+    finally:
+        rig.HEAD_SIZE = head_size
+    return t3
 
 
 def tiny_voice(*, seed: int = 1) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import small_checkpoint
 import torch  # noqa: TID253
-from tiny_t3 import exact_int_mm, tiny_t3
+from tiny_t3 import ending_multilingual_t3, exact_int_mm, tiny_t3
 
 from worker.errors import (
     LanguageUnsupportedError,
@@ -59,6 +59,27 @@ def test_samples_are_those_of_the_stock_class(model: Any, stock: Any, parameters
     theirs = stock.generate(TEXT, **parameters)
     assert ours.shape == theirs.shape
     assert (ours - theirs).abs().max() <= 1e-5
+
+
+@pytest.mark.parametrize("parameters", [{}, {"exaggeration": 0.9, "temperature": 1.5}])
+def test_multilingual_samples_are_those_of_the_stock_class(
+    model: Any, checkpoint: Path, tmp_path: Path, parameters: dict[str, float]
+) -> None:
+    from chatterbox import mtl_tts
+
+    from worker.models.checkpointfiles import load_voice
+    from worker.models.multilingual import ChatterboxMultilingualTTS, LocalTokenizer
+
+    path = tmp_path / "graphemes.json"
+    small_checkpoint._write_tokenizer(path, ["[fr]"], unk_id=1)
+    found = []
+    for speaker in (ChatterboxMultilingualTTS, mtl_tts.ChatterboxMultilingualTTS):
+        voice = load_voice(checkpoint / "conds.pt", "cpu", mtl_tts.Conditionals)
+        parts = (ending_multilingual_t3(), model.s3gen, model.ve, LocalTokenizer(str(path)), "cpu", voice)
+        torch.manual_seed(4)
+        found.append(speaker(*parts).generate("Bonjour.", "fr", **parameters))
+    assert found[0].shape == found[1].shape
+    assert (found[0] - found[1]).abs().max() <= 1e-5
 
 
 def test_signatures_are_those_of_the_stock_classes_and_one_more() -> None:
