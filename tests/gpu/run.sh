@@ -11,4 +11,4 @@ export GPU_TEST_COMMIT="${GPU_TEST_COMMIT:-$(git rev-parse HEAD 2>/dev/null || e
 names=$(IFS='|'; echo "${*:-}")
 # Warnings of packages on a GPU host are not ours to mend: they are shown, not raised. The time limit of the test
 # plugin is left to whoever runs this.
-exec "${PYTHON:-python3}" -m pytest tests/gpu -m gpu -W default -p no:cacheprovider -p no:timeout --durations=0 -k "${names//|/ or }"
+exec "${PYTHON:-python3}" -m pytest tests/gpu -m gpu -W default -p no:cacheprovider -o timeout=0 --durations=0 -k "${names//|/ or }"
