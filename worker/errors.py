@@ -82,8 +82,8 @@ class VoiceUnsupportedError(SynthesisError):
     is_retryable = False
 
 
-class SegmentUnspeakableError(SynthesisError):
-    """The text gives no speech at all, or does not fit the model; another attempt changes nothing."""
+class SegmentUnspeakableError(SynthesisError, ValueError):
+    """The text or a parameter gives no speech, or does not fit the model; another attempt changes nothing."""
 
     code = "segment_unspeakable"
     is_retryable = False

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.gpu, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 NUM_CALLS = 500
 #: Calls that may still be filling caches of torch and CUDA.

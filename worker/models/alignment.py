@@ -58,7 +58,7 @@ def _analyzer_class() -> Any:
     # It logs a warning for each forced end, several in a minute of speech; the end itself is the news.
     logging.getLogger(_STOCK_LOGGER).setLevel(logging.ERROR)
 
-    class RemovableAnalyzer(AlignmentStreamAnalyzer):  # type: ignore[misc,no-any-unimported]
+    class RemovableAnalyzer(AlignmentStreamAnalyzer):  # type: ignore[misc]  # untyped base
         """The stock analyzer with hooks that can be removed and a configuration that it does not touch."""
 
         def _add_attention_spy(self, tfmr: Any, buffer_idx: int, layer_idx: int, head_idx: int) -> None:

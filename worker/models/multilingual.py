@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 REPETITION_PENALTY = 2.0
 
 
-class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  # type: ignore[misc,no-any-unimported]
+class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  # type: ignore[misc]  # untyped base
     """Speech in 23 languages. Code written for chatterbox-tts 0.1.7 runs unchanged; what differs is documented."""
 
     files: ClassVar[CheckpointFiles] = MULTILINGUAL
@@ -119,7 +119,7 @@ class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  #
         return LocalTokenizer(str(path))
 
 
-class LocalTokenizer(stock_tokenizer.MTLTokenizer):  # type: ignore[misc,no-any-unimported]
+class LocalTokenizer(stock_tokenizer.MTLTokenizer):  # type: ignore[misc]  # untyped base
     """The stock tokenizer, which asks the hub for the Chinese table at each start; this one reads the file."""
 
     def __init__(self, vocab_file_path: str) -> None:
@@ -128,7 +128,7 @@ class LocalTokenizer(stock_tokenizer.MTLTokenizer):  # type: ignore[misc,no-any-
         self.check_vocabset_sot_eot()
 
 
-class LocalCangjie(stock_tokenizer.ChineseCangjieConverter):  # type: ignore[misc,no-any-unimported]
+class LocalCangjie(stock_tokenizer.ChineseCangjieConverter):  # type: ignore[misc]  # untyped base
     """The stock Chinese table, read from the checkpoint's folder, with a word segmenter that is never downloaded."""
 
     def _load_cangjie_mapping(self, model_dir: Path | None = None) -> None:
@@ -144,9 +144,9 @@ class LocalCangjie(stock_tokenizer.ChineseCangjieConverter):  # type: ignore[mis
             raise ModelLoadError(f"{path} is not the table of Cangjie codes") from exc
 
     def _init_segmenter(self) -> None:
-        """Segment words if the segmenter's model is on this machine; the stock class fetches it in the background."""
+        """Segment words if the segmenter's model is on this machine; the stock class fetches it, or fails."""
         try:
-            from spacy_pkuseg import config
+            from spacy_pkuseg import config  # type: ignore[import-untyped]
         except ImportError:
             return
         if (Path(config.pkuseg_home) / "spacy_ontonotes").is_dir():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc,no-any-unimported]
+class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc]  # untyped base
     """English speech. Code written for chatterbox-tts 0.1.7 runs unchanged; what differs is in the documentation."""
 
     files: ClassVar[CheckpointFiles] = ENGLISH

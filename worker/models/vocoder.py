@@ -59,7 +59,8 @@ def vocode(s3gen: Any, tokens: torch.Tensor, reference: Mapping[str, Any], *, se
         samples, _ = s3gen.mel2wav.inference(speech_feat=mels.float(), cache_source=no_source)
         fade = s3gen.trim_fade
         samples[:, : len(fade)] *= fade
-    return samples[0]
+    spoken: torch.Tensor = samples[0]
+    return spoken
 
 
 def _require_range(tokens: torch.Tensor, num_sounds: int) -> None:
