@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from producer.cli import doctor, fetch, follow, listing, narrate, output, submit, up, voices, worker
+from producer.cli import doctor, fetch, follow, listing, models, narrate, output, submit, up, voices, worker
 from producer.contract.errors import ChatterqueueError, ExitCode
 
 EXIT_CODES = (
@@ -59,6 +59,7 @@ def _register() -> None:
     for name, command in _VOICE_COMMANDS.items():
         group.command(name, epilog=EXIT_CODES)(command)
     app.add_typer(group, name="voices")
+    app.add_typer(models.group(EXIT_CODES), name="models")
 
 
 _register()

@@ -1,4 +1,4 @@
-"""The commands `models fetch|lock|verify|list`: hand over to the worker's side, which knows the weights.
+"""The commands `models fetch|lock|verify|list|compare`: hand over to the worker's side, which knows the weights.
 
 Knows nothing of weights: the producer never imports the worker, it becomes `python -m worker.models.weights`.
 """
@@ -63,10 +63,33 @@ def list_models(folder: Folder = None, json: options.Json = False) -> None:
     _become("list", [], folder, is_json=json)
 
 
+def compare(
+    folder: Annotated[Path, typer.Argument(help="Folder of the weights.")],
+    model: Annotated[Which, typer.Option(help="Which model: english or multilingual.")] = Which.ENGLISH,
+    language: Annotated[str, typer.Option(help="Language of the texts, for the multilingual model.")] = "en",
+    texts: Annotated[Path | None, typer.Option(help="A file with one text a line; default: six sentences.")] = None,
+    device: Annotated[str, typer.Option(help="On cpu, int8 is left out.")] = "cuda",
+    json: options.Json = False,
+) -> None:
+    """Say how far bf16 and int8 are from full precision, with these weights on this machine."""
+    if model is Which.ALL:
+        raise typer.BadParameter("compares one model at a time: english or multilingual", param_hint="--model")
+    require_extra("gpu")
+    chosen = ["--model", model.value, "--language", language, "--device", device]
+    chosen += _option("--texts", None if texts is None else str(texts))
+    _replace_by("worker.models.compare", [str(folder), *chosen, *(["--json"] if json else [])])
+
+
 def group(epilog: str) -> typer.Typer:
-    """Return the four commands as a group."""
-    app = typer.Typer(help="Fetch, lock, verify and list the weights.", epilog=epilog, no_args_is_help=True)
-    commands: dict[str, Callable[..., None]] = {"fetch": fetch, "lock": lock, "verify": verify, "list": list_models}
+    """Return the commands as a group."""
+    app = typer.Typer(help="Fetch, lock, verify, list and compare the weights.", epilog=epilog, no_args_is_help=True)
+    commands: dict[str, Callable[..., None]] = {
+        "fetch": fetch,
+        "lock": lock,
+        "verify": verify,
+        "list": list_models,
+        "compare": compare,
+    }
     for name, command in commands.items():
         app.command(name, epilog=epilog)(command)
     return app
@@ -80,6 +103,9 @@ def _become(command: str, arguments: list[str], folder: Path | None, *, is_json:
     """Replace this process by the worker's command, so that Ctrl-C and the exit code are its own."""
     require_extra("gpu")
     shared = [*_option("--dir", None if folder is None else str(folder)), *(["--json"] if is_json else [])]
+    _replace_by("worker.models.weights", [command, *arguments, *shared])
+
+
+def _replace_by(module: str, arguments: list[str]) -> NoReturn:
     sys.stdout.flush()
-    program = [sys.executable, "-m", "worker.models.weights", command, *arguments, *shared]
-    os.execv(sys.executable, program)  # noqa: S606 - no shell is wanted
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is wanted

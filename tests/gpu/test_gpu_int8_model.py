@@ -125,8 +125,8 @@ def test_both_models_speak_in_int8(
     caplog.set_level("WARNING", logger="bitsandbytes")
     samples = speaker.generate("Bonjour, mes amis.", cfg_weight=cfg_weight, **more)
     assert samples.shape[0] == 1
-    assert samples.shape[1] >= 3 * 960
+    assert samples.shape[1] >= 960  # at least one speech token of 40 ms
     assert torch.isfinite(samples).all()
-    assert speaker.watermarker.get_watermark(samples[0].numpy(), sample_rate=speaker.sr).shape
+    assert float(speaker.watermarker.get_watermark(samples[0].numpy(), sample_rate=speaker.sr).mean()) > 0.95
     assert capfd.readouterr() == ("", "")
     assert [record for record in caplog.records if record.name.startswith("bitsandbytes")] == []
