@@ -22,8 +22,9 @@ UV_STAMP := $(VENV)/.uv-stamp
 SMALL_STAMP := $(VENV)/.small-stamp
 FULL_STAMP := $(VENV)/.full-stamp
 
-# Much of the integration tests is waiting for processes; a file's tests share what they have started.
-SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile
+# Much of the integration tests is waiting for processes; a file's tests share what they have started. In the order of
+# their names, so that the long files come first and the many short ones fill the gaps.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help
 help: ## what there is to type

@@ -71,7 +71,7 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "list --limit 0": (2, "--limit"),
     "fetch": (2, "--batch"),
     "fetch a -o missing/out.mp3": (3, "there is no folder"),
-    "fetch a b -o missing": (3, "there is no folder"),
+    "fetch a b -o missing/folder": (3, "there is no folder"),
     "url a --expires 700000": (3, "seven days"),
     "voices add Ada text.txt --consent yes": (3, "voice_name"),
     "voices add default text.txt --consent yes": (3, "voice_name"),
