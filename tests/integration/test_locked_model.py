@@ -16,7 +16,7 @@ from worker.models.store.errors import WeightsDamagedError
 from worker.models.store.lock import read_lock
 from worker.models.weights import lock_as_is
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.thorough, pytest.mark.integration, pytest.mark.filterwarnings("default")]
 
 #: Speaks without sockets and without torch.load: whoever used one would be seen.
 START = """

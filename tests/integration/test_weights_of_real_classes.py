@@ -13,7 +13,7 @@ from small_checkpoint import BOTH, cached_checkpoint
 from producer.contract.narration import ModelName
 from worker.models.weights import lock_as_is
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.thorough, pytest.mark.integration]
 
 #: Runs without sockets and without torch.load: whoever used one would be seen.
 START = """

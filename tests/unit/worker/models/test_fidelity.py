@@ -15,7 +15,7 @@ from worker.models.footprint import Footprint, measured
 from worker.models.generation import generate_tokens
 from worker.models.sampling import Sampling
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from worker.errors import (
     WatermarkError,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 
 TEXT = "Hello there, my friend."
 

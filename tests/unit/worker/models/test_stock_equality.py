@@ -21,7 +21,7 @@ from worker.models.sampling import (
 NUM_STEPS = 40
 
 #: torch and transformers warn of calls in the package.
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
 
 
 def stock_tokens(t3: Any, text: Any, sampling: Sampling, *, seed: int) -> list[int]:
