@@ -11,6 +11,7 @@ ChatterqueueError
 │   ├── SegmentUnspeakableError the text of the segment gives no speech, or does not fit the model
 │   ├── NoSpeechError           the model stopped before it spoke, with every seed that was tried
 │   ├── NoEndOfSpeechError      the model did not stop, with every seed that was tried
+│   ├── GpuMemoryError          the GPU's memory is full, even for this segment alone
 │   └── EngineFaultError        the engine of this process is broken; only a new process mends it
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
@@ -104,6 +105,12 @@ class NoEndOfSpeechError(SynthesisError):
 
     code = "no_end_of_speech"
     is_retryable = False
+
+
+class GpuMemoryError(SynthesisError):
+    """The GPU's memory is full, even for this segment alone; later, or on another worker, there may be room."""
+
+    code = "gpu_memory"
 
 
 class EngineFaultError(SynthesisError):

@@ -18,7 +18,7 @@ import torch  # noqa: TID253 - worker.engine.selection imports this module when 
 from producer.contract.narration import EngineName, ModelName, Parameters
 from worker.engine.executor import SegmentExecutor
 from worker.engine.protocol import EngineHealth
-from worker.engine.request import SegmentRequest, Take, segment_seed
+from worker.engine.request import SegmentRequest, Take, seeds_of
 from worker.engine.speaker import Speaker
 from worker.errors import (
     EngineUnavailableError,
@@ -37,10 +37,6 @@ from worker.models.watermark import MIN_DETECTION, detect_watermark
 logger = logging.getLogger(__name__)
 
 SAMPLE_RATE_HZ: Final = 24_000
-
-#: Seeds that a segment is tried with while the model does not come to an end or says nothing. The sampler goes astray
-#: now and then; the same seed would go astray in the same way.
-MAX_SEEDS: Final = 3
 
 _WARM_UP_TEXT: Final = "Ready to read."
 
@@ -171,8 +167,3 @@ class ChatterboxEngine:
                     is_watermarked=True,
                 )
         raise astray
-
-
-def seeds_of(request: SegmentRequest) -> list[int]:
-    """Return the seeds that a segment is tried with, its own first; they follow from it, so takes stay reproducible."""
-    return [request.seed, *(segment_seed(request.seed, f"again {number}") for number in range(1, MAX_SEEDS))]

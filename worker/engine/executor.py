@@ -129,7 +129,7 @@ class SegmentExecutor:
             return
         try:
             take = self._speak(request)
-            _check_audio(take)
+            check_audio(take)
         except EngineFaultError as error:
             with self._lock:
                 self._is_faulty = True
@@ -154,8 +154,13 @@ class SegmentExecutor:
             self._last_progress_s = time.monotonic()
 
 
-def _check_audio(take: Take) -> None:
-    """Raise if a take is no audio: it would be stored under its hash and spoken for ever."""
+def check_audio(take: Take) -> None:
+    """Return if a take is audio; anything else would be stored under its hash and spoken for ever.
+
+    Raises:
+        SegmentUnspeakableError: it is empty.
+        SynthesisError: it is not finite.
+    """
     if len(take.pcm) == 0:
         raise SegmentUnspeakableError("the engine gave no audio for this segment")
     if not np.isfinite(take.pcm).all():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from producer.contract.narration import EngineName, ModelName
+from worker.engine.batching.gauges import Gauges
 from worker.engine.request import SegmentRequest, Take
 
 
@@ -19,6 +20,10 @@ class EngineHealth:
     num_finished: int
     #: Seconds since a take was last finished or begun while work was waiting; 0 when idle.
     stalled_s: float
+    #: Whether only a new process can go on.
+    is_broken: bool = False
+    #: Of an engine that speaks many segments at once.
+    gauges: Gauges | None = None
 
 
 class Engine(Protocol):

@@ -15,9 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.contract.narration import ModelName, Parameters
+from producer.contract.routing import Priority
 
 #: Part of every segment's hash: raise it when a change of ours alters how the same request sounds.
 SYNTHESIS_VERSION: Final = 1
+
+#: Seeds that a segment is tried with while the model does not come to an end or says nothing. The sampler goes astray
+#: now and then; the same seed would go astray in the same way.
+MAX_SEEDS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class SegmentRequest:
     parameters: Parameters
     #: The segment's own seed, 0 <= seed < 2**32.
     seed: int
+    #: Which lane it takes in an engine; no part of the hash, because it changes no sound.
+    priority: Priority = Priority.NORMAL
 
     def content_hash(self, engine_identity: str) -> str:
         """Return the SHA-256 that names this segment's audio: equal hashes sound the same."""
@@ -57,6 +64,19 @@ class SegmentRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """A take's share of the engine's time. The shares of all takes add up to the time in which it was busy."""
+
+    decode_s: float
+    render_s: float
+
+    @property
+    def engine_s(self) -> float:
+        """Both together; on a GPU these are GPU seconds."""
+        return self.decode_s + self.render_s
+
+
+@dataclass(frozen=True, slots=True)
 class Take:
     """One finished attempt at a segment."""
 
@@ -64,9 +84,11 @@ class Take:
     pcm: NDArray[np.float32]
     sample_rate_hz: int
     seed: int
-    #: Seconds of engine time.
+    #: Seconds of engine time; of an engine that speaks several at once, this take's share.
     synthesis_s: float
     is_watermarked: bool
+    #: How `synthesis_s` came together, where the engine knows.
+    usage: Usage | None = None
 
 
 def segment_seed(narration_seed: int, text: str) -> int:
@@ -77,3 +99,8 @@ def segment_seed(narration_seed: int, text: str) -> int:
     """
     digest = hashlib.sha256(f"{narration_seed}\0{text}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
+
+
+def seeds_of(request: SegmentRequest) -> list[int]:
+    """Return the seeds that a segment is tried with, its own first; they follow from it, so takes stay reproducible."""
+    return [request.seed, *(segment_seed(request.seed, f"again {number}") for number in range(1, MAX_SEEDS))]
