@@ -108,7 +108,7 @@ def _workers(workers: list[LiveWorker]) -> Iterator[Finding]:
     if not workers:
         yield Finding("workers", Grade.WARNING, "none is running", "start one: chatterqueue worker")
     for worker in workers:
-        yield Finding("worker", Grade.OK, f"{worker.name}: {worker.engine or 'no engine'}, role {worker.role}")
+        yield Finding("worker", Grade.OK, str(worker))
 
 
 def _storage(services: Services) -> Iterator[Finding]:

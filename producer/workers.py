@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 #: Seconds after its last heartbeat for which a worker counts as alive; it beats every two seconds.
 ALIVE_S: Final = 30.0
 
+_GAUGES: Final = (
+    "num_slots_used",
+    "num_slots",
+    "num_queued",
+    "num_rendering",
+    "tokens_per_s",
+    "audio_s_per_s",
+    "used_bytes",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LiveWorker:
@@ -28,6 +39,13 @@ class LiveWorker:
     role: str
     #: None for a process that only splits and assembles.
     engine: str | None
+    #: What its engine does at this moment, if it speaks many segments at once: slots, queue, rates, memory.
+    gauges: Mapping[str, float] | None = None
+
+    def __str__(self) -> str:
+        """Return one line about it."""
+        line = f"{self.name}: {self.engine or 'no engine'}, role {self.role}"
+        return f"{line}, {_in_words(self.gauges)}" if self.gauges else line
 
 
 def live_workers(redis: Redis, settings: Settings) -> list[LiveWorker]:
@@ -49,6 +67,16 @@ def _worker(name: str, raw: bytes) -> LiveWorker | None:
         beat = json.loads(raw)
         if time.time() - float(beat["at_s"]) > ALIVE_S:
             return None
-        return LiveWorker(name, str(beat.get("role", "")), beat.get("engine"))
+        return LiveWorker(name, str(beat.get("role", "")), beat.get("engine"), beat.get("gauges"))
     except (ValueError, TypeError, KeyError):  # of another version; it does not count
         return None
+
+
+def _in_words(gauges: Mapping[str, float]) -> str:
+    """Return gauges as a person reads them; those that another version left out are 0."""
+    number = {name: gauges.get(name, 0.0) for name in _GAUGES}
+    return (
+        f"{number['num_slots_used']:.0f} of {number['num_slots']:.0f} slots, {number['num_queued']:.0f} queued, "
+        f"{number['num_rendering']:.0f} rendering, {number['tokens_per_s']:.0f} tokens/s, "
+        f"{number['audio_s_per_s']:.1f} s of audio per second, {number['used_bytes'] / 2**30:.1f} GiB"
+    )

@@ -93,6 +93,10 @@ class FakeSpeech:
     behaviour: Behaviour
     seed: int
 
+    @property
+    def num_frames(self) -> int:
+        return 2 * self.behaviour.num_tokens
+
 
 @dataclass(frozen=True)
 class FakeScript:
@@ -207,14 +211,11 @@ class FakeRenderer:
     on_call: Callable[[str], None] = lambda call: None
     batches: list[list[FakeSpeech]] = field(default_factory=list)
 
-    def num_frames(self, speech: FakeSpeech) -> int:
-        return 2 * speech.behaviour.num_tokens
-
     def render(self, speeches: Sequence[FakeSpeech]) -> list[NDArray[np.float32] | SynthesisError]:
         assert speeches
         self.on_call("render")
         self.batches.append(list(speeches))
-        if sum(map(self.num_frames, speeches)) > self.most_frames:
+        if sum(speech.num_frames for speech in speeches) > self.most_frames:
             raise FullError
         if any(speech.behaviour.poison == "render" for speech in speeches):
             raise ValueError("a speech is poisoned")

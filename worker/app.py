@@ -7,6 +7,7 @@ Importing it costs no model and no torch; those come with Celery's start signals
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -99,8 +100,14 @@ def _drain(**_: Any) -> None:
 
 
 def _stop(**_: Any) -> None:
-    if _process is not None:
-        _process.stop()
+    if _process is None:
+        return
+    _process.stop()
+    if _process.exit_status:
+        # Celery is done: messages are given back and connections closed. A device that is broken may hang or abort
+        # an interpreter that ends in the usual way.
+        logging.shutdown()
+        os._exit(_process.exit_status)
 
 
 setup_logging.connect(_configure_logging)

@@ -22,7 +22,12 @@ ChatterqueueError
 
 from __future__ import annotations
 
+from typing import Final
+
 from producer.contract.errors import ChatterqueueError, ExitCode
+
+#: Exit status of a process whose engine broke. No shell, signal or tool of ours uses it.
+ENGINE_FAULT_STATUS: Final = 86
 
 
 class WorkerStartError(ChatterqueueError):
@@ -114,9 +119,20 @@ class GpuMemoryError(SynthesisError):
 
 
 class EngineFaultError(SynthesisError):
-    """The engine of this process is broken, as after a CUDA fault: give the segment back and end the process."""
+    """The engine of this process is broken, as after a CUDA fault: give the segment back and end the process.
+
+    Arguments: what happened; whether the segment had been begun. One that had not cannot be to blame.
+    """
 
     code = "engine_fault"
+
+    def __init__(self, reason: str, was_begun: bool = True) -> None:
+        ChatterqueueError.__init__(self, reason, was_begun)
+
+    @property
+    def was_begun(self) -> bool:
+        """Whether the segment may have to do with the fault."""
+        return bool(self.args[1])
 
 
 class VoiceDamagedError(ChatterqueueError):

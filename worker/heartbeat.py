@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -55,6 +56,7 @@ class Heartbeat:
         folder: Path,
         slot: str,
         lease_s: float,
+        on_broken: Callable[[], None],
         on_overdue: Callable[[], None],
     ) -> None:
         """Take what a beat needs.
@@ -71,6 +73,7 @@ class Heartbeat:
             folder: of the pulse file.
             slot: name of the pulse file.
             lease_s: how long a lease lasts.
+            on_broken: called at every beat while an engine is broken.
             on_overdue: called once when a drain does not end.
         """
         self._ledger = ledger
@@ -84,6 +87,7 @@ class Heartbeat:
         self._folder = folder
         self._slot = slot
         self._interval_s = min(BEAT_S, lease_s / 3)
+        self._on_broken = on_broken
         self._on_overdue = on_overdue
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -119,6 +123,8 @@ class Heartbeat:
             except (QueueUnavailableError, RedisError, OSError) as error:
                 # Nothing is lost yet: a lease that ran out is renewed too, as long as nobody else took the item.
                 logger.warning("heartbeat_failed", extra={"step": step.__name__, "reason": str(error)})
+        if self._health().is_broken:
+            self._on_broken()
         if self._drain.is_overdue(OVERDUE_S):
             self._on_overdue()
 
@@ -148,6 +154,7 @@ class Heartbeat:
             is_draining=self._drain.is_on,
             num_in_flight=health.num_in_flight,
             stalled_s=round(health.stalled_s, 1),
+            gauges=asdict(health.gauges) if health.gauges is not None else None,
         )
 
     def _write_pulse(self) -> None:

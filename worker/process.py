@@ -27,6 +27,7 @@ from worker.codec import SegmentCodec
 from worker.engine.protocol import Engine
 from worker.engine.selection import build_engine, choose_engine
 from worker.engineset import EngineSet
+from worker.errors import ENGINE_FAULT_STATUS
 from worker.handover import hand_over
 from worker.heartbeat import Heartbeat
 from worker.narration.assembling import Assembler
@@ -70,6 +71,8 @@ class WorkerProcess:
         self._engines = EngineSet(self._choose_engine(), self._small_engines())
         self._heartbeat: Heartbeat | None = None
         self._reconciler: Reconciler | None = None
+        #: What the process ends with: not 0 once its engine is broken.
+        self.exit_status = 0
 
     def _choose_engine(self) -> Engine | None:
         if self._settings.role is Role.CPU:
@@ -166,6 +169,7 @@ class WorkerProcess:
             folder=settings.heartbeat_dir,
             slot=settings.slot or f"pid-{os.getpid()}",
             lease_s=settings.lease_s,
+            on_broken=lambda: self._end("the engine is broken, and nobody waits for it"),
             on_overdue=lambda: self._leave(partial(hand_over, ledger=ledger, send=messenger.send, heads=heads)),
         )
         self._reconciler = Reconciler(
@@ -196,7 +200,11 @@ class WorkerProcess:
         logger.info("worker_stopped", extra={"worker": self.name})
 
     def _end(self, reason: str) -> None:
-        """End this process, because only a new one can go on; the supervisor starts it."""
+        """End this process, because only a new one can go on; the supervisor starts it. From any thread, repeatedly."""
+        self.drain.begin()  # before the signal arrives: nothing is claimed any more
+        if self.exit_status:
+            return
+        self.exit_status = ENGINE_FAULT_STATUS
         logger.critical("worker_ends", extra={"worker": self.name, "reason": reason})
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -207,4 +215,4 @@ class WorkerProcess:
         try:
             give_back(leases)
         finally:
-            os._exit(0)
+            os._exit(self.exit_status)

@@ -34,6 +34,8 @@ class Pulse:
     num_in_flight: int = 0
     #: Seconds without a finished take while work waits.
     stalled_s: float = 0.0
+    #: `worker.engine.batching.gauges.Gauges` of an engine that speaks many segments at once.
+    gauges: dict[str, float] | None = None
     #: Seconds since 1970.
     at_s: float = field(default_factory=time.time)
 

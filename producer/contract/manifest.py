@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -73,6 +75,28 @@ class AudioObject(BaseModel):
     duration_s: float
 
 
+class Usage(BaseModel):
+    """What the speech of a narration has cost; segments from the cache cost nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: Seconds of engine time: on a GPU the narration's share of its seconds.
+    engine_s: float
+    #: Seconds of speech that were made in them.
+    audio_s: float
+    #: Seconds of speech per second of engine time; None if everything was in the cache.
+    ratio: float | None
+
+    @classmethod
+    def of(cls, takes: Iterable[TakeFacts]) -> Self:
+        """Return what these takes have cost together."""
+        made = [take for take in takes if not take.is_reused]
+        engine_s = sum(take.synthesis_s for take in made)
+        audio_s = sum(take.num_samples / take.sample_rate_hz for take in made)
+        ratio = round(audio_s / engine_s, 3) if engine_s > 0 else None
+        return cls(engine_s=round(engine_s, 3), audio_s=round(audio_s, 3), ratio=ratio)
+
+
 class Manifest(BaseModel):
     """The proof of completeness that lies beside the audio."""
 
@@ -83,7 +107,10 @@ class Manifest(BaseModel):
     custom_id: str | None
     title: str | None
     state: State
+    #: Engine, model, revision and precision.
     engine_identity: str | None
+    #: None in manifests of before it was measured.
+    usage: Usage | None = None
     #: Whether every present segment carries the Perth watermark; engines without a neural voice have none.
     is_watermarked: bool
     voice: str

@@ -15,6 +15,7 @@ from processes import ROOT, wait_for
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.contract.status import State
+from worker.errors import ENGINE_FAULT_STATUS
 
 pytestmark = pytest.mark.integration
 
@@ -137,9 +138,16 @@ def test_a_segment_that_kills_every_process_is_given_up_and_the_others_are_spoke
 def test_the_process_ends_and_gives_back_what_it_holds_when_its_engine_is_broken(farm, start_celery, log_path):
     (narration_id,) = farm.submit(narration("good", "fault", "better", "best"))
     variables = {"CHATTERQUEUE_TONE_SEGMENT_S": "0.3", "CHATTERQUEUE_DRAIN_S": "0"}
-    start_until_ended(farm, narration_id, lambda: start_celery("faultyworker", "-c", "4", **variables), most=3)
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        processes.append(start_celery("faultyworker", "-c", "4", **variables))
+        return processes[-1]
+
+    start_until_ended(farm, narration_id, start, most=3)
     assert log_path.read_text().count("worker_ends") == 2
     status = farm.status(narration_id)
     assert status.state is State.PARTIAL
     assert (status.num_done, status.num_failed) == (3, 1)
+    assert [process.wait(30) for process in processes[:2]] == [ENGINE_FAULT_STATUS] * 2
     assert status.num_attempts == 3 + 2  # what the others had begun was refunded

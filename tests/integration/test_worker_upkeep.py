@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 
 import pytest
 from narrating import Farm, sentences
@@ -13,6 +14,8 @@ from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.ledger import Ledger
 from producer.messages import oldest_sent_ms, queue_list
+from producer.workers import live_workers
+from worker.engine.batching.gauges import Gauges
 from worker.engine.protocol import EngineHealth
 from worker.heartbeat import Heartbeat
 from worker.narration.drain import Drain
@@ -39,7 +42,9 @@ def keys(settings) -> RedisKeys:
 def make_heartbeat(farm, keys, tmp_path):
     started: list[Heartbeat] = []
 
-    def make(book: LeaseBook, *, lease_s: float = 0.6, drain=None, on_overdue=lambda: None) -> Heartbeat:
+    def make(
+        book: LeaseBook, *, lease_s: float = 0.6, health: EngineHealth = HEALTHY, drain=None, **told: object
+    ) -> Heartbeat:
         heartbeat = Heartbeat(
             ledger=Ledger(farm.redis, farm.settings, lease_s=lease_s),
             redis=farm.redis,
@@ -47,12 +52,12 @@ def make_heartbeat(farm, keys, tmp_path):
             unacked_index="unacked_index",
             book=book,
             drain=drain or Drain(60.0),
-            health=lambda: HEALTHY,
+            health=lambda: health,
             pulse=Pulse(name="host:1", pid=1, role="all", engine="tone"),
             folder=tmp_path,
             slot="cpu",
             lease_s=lease_s,
-            on_overdue=on_overdue,
+            **{"on_broken": lambda: None, "on_overdue": lambda: None, **told},
         )
         started.append(heartbeat)
         heartbeat.start()
@@ -115,6 +120,22 @@ def test_the_pulse_is_there_while_the_process_serves_and_gone_after_it(farm, key
     heartbeat.stop()
     assert not (tmp_path / "cpu.json").exists()
     assert farm.redis.hgetall(keys.workers()) == {}
+
+
+def test_the_pulse_shows_what_the_engine_does(keys, farm, make_heartbeat):
+    gauges = Gauges(128, 96, 40, 12, 9_800.0, 310.0, 40 * 2**30)
+    make_heartbeat(LeaseBook(), health=replace(HEALTHY, gauges=gauges)).serve()
+    (worker,) = live_workers(farm.redis, farm.settings)
+    assert str(worker) == (
+        "host:1: tone, role all, 96 of 128 slots, 40 queued, 12 rendering, 9800 tokens/s, "
+        "310.0 s of audio per second, 40.0 GiB"
+    )
+
+
+def test_somebody_is_told_when_an_engine_is_broken_though_nobody_waits_for_it(make_heartbeat):
+    told = []
+    make_heartbeat(LeaseBook(), health=replace(HEALTHY, is_broken=True), on_broken=lambda: told.append(1))
+    wait_for(lambda: bool(told), "told")
 
 
 def test_somebody_is_told_when_a_drain_does_not_end(make_heartbeat, monkeypatch):

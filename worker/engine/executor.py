@@ -71,7 +71,7 @@ class SegmentExecutor:
             if self._is_closed:
                 raise DrainingError
             if self._is_faulty:
-                raise EngineFaultError(_FAULTY)
+                raise EngineFaultError(_FAULTY, False)
             if not self._unfinished:
                 self._last_progress_s = time.monotonic()
             self._unfinished.add(future)
@@ -88,6 +88,7 @@ class SegmentExecutor:
                 num_in_flight=len(self._unfinished),
                 num_finished=self._num_finished,
                 stalled_s=time.monotonic() - self._last_progress_s if is_busy else 0.0,
+                is_broken=self._is_faulty,
             )
 
     def close(self, timeout_s: float) -> None:
@@ -125,7 +126,7 @@ class SegmentExecutor:
             return
         self._mark_progress()
         if self._is_faulty:
-            _settle(future, error=EngineFaultError(_FAULTY))
+            _settle(future, error=EngineFaultError(_FAULTY, False))
             return
         try:
             take = self._speak(request)

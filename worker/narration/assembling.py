@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from producer.contract.keys import audio_key, manifest_key, request_key, takes_key
-from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, TakeFacts
+from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, TakeFacts, Usage
 from producer.contract.narration import AudioFormat, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
@@ -120,6 +120,7 @@ class Assembler:
             title=narration.title,
             state=state,
             engine_identity=self._ledger.record(request.id).engine_identity,
+            usage=Usage.of(takes.values()),
             is_watermarked=bool(takes) and all(take.is_watermarked for take in takes.values()),
             voice=narration.voice,
             voice_sha256=request.voice_sha256,

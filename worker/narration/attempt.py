@@ -60,7 +60,8 @@ class Attempts:
             book: lists what this process holds.
             drain: says whether the process is going down.
             worker: this process's name.
-            end_process: called with a reason when only a new process can go on; it returns, and a drain follows.
+            end_process: called with a reason when only a new process can go on, once or more often; it returns, and
+                the process drains.
         """
         self._ledger = ledger
         self._messenger = messenger
@@ -104,6 +105,13 @@ class Attempts:
             delay_s = OTHER_ENGINE_S if isinstance(error, EngineUnavailableError) else SERVICE_AWAY_S
             self._release(lease, delay_s=delay_s * random.uniform(0.8, 1.2), error=error)
             return None
+        except EngineFaultError as error:
+            self._end_process(str(error))
+            if error.was_begun:
+                return self._fail(lease, error)
+            # It had no part in the fault: its attempt is refunded, and the next worker has it at once.
+            self._release(lease, delay_s=0.0, error=error)
+            raise DrainingError from None
         except BaseException as error:  # noqa: BLE001 - MemoryError and SystemExit end the attempt, never the worker
             return self._fail(lease, error)
         if dispatch is not None and not dispatch.is_accepted:
@@ -132,8 +140,6 @@ class Attempts:
             )
         except QueueUnavailableError as unavailable:  # the lease runs out, and the item is offered again
             logger.warning("outcome_not_written", extra={**_ids(lease), "reason": str(unavailable)})
-        if isinstance(error, EngineFaultError):
-            self._end_process(reason)
         return dispatch
 
     def _release(self, lease: Lease, *, delay_s: float, error: ChatterqueueError | None = None) -> None:

@@ -14,6 +14,7 @@ from producer.contract.errors import MalformedMessageError
 from producer.contract.keys import request_key
 from producer.contract.narration import EngineName, ModelName, NarrationRequest, Parameters
 from producer.contract.plan import Plan
+from producer.contract.routing import Priority
 from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
@@ -26,7 +27,7 @@ _NUM_LOCKS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides how the segments of one narration sound, but the engine itself."""
+    """Everything that decides how the segments of one narration sound, but the engine itself; and how soon."""
 
     narration_id: str
     engine: EngineName
@@ -38,6 +39,7 @@ class Recipe:
     seed: int
     #: What is spoken, by index.
     texts: tuple[str, ...]
+    priority: Priority = Priority.NORMAL
 
     @classmethod
     def of(cls, request: NarrationRequest, plan: Plan) -> Self:
@@ -52,6 +54,7 @@ class Recipe:
             parameters=narration.parameters,
             seed=narration.seed,
             texts=tuple(segment.text for segment in plan.segments),
+            priority=narration.priority,
         )
 
     def text(self, index: int) -> str:

@@ -14,6 +14,7 @@ from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
 from producer.ledger import Dispatch
 from producer.storage import retrying
+from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
 from worker.engine.request import SegmentRequest, Take, VoiceReference, segment_seed
 from worker.errors import AssemblyError, DrainingError
@@ -121,6 +122,7 @@ class Synthesizer:
             voice=self._voices.reference(recipe.voice_sha256) if recipe.voice_sha256 else None,
             parameters=recipe.parameters,
             seed=segment_seed(recipe.seed, text),
+            priority=recipe.priority,
         )
         identity = engine.identity(recipe.model)
         return Part(index, request, engine, identity, segment_key(request.content_hash(identity)))
@@ -188,7 +190,8 @@ def _wait(future: Future[Take], lease: Lease) -> Take:
         try:
             lease.check()
         except ChatterqueueError:
-            future.cancel()
+            # Even if it has been begun: an engine that speaks many at once has a better use for the slot.
+            future.abandon() if isinstance(future, TakeFuture) else future.cancel()
             raise
 
 

@@ -36,6 +36,9 @@ class DecodePolicy:
     #: Steps per turn. At the end of speech a slot idles for half of them on average, and each turn costs a look at
     #: the ended ones and the launches.
     steps_per_turn: int = 8
+    #: With so few slots the host waits for each turn: their ends are seen at once, and what is lost between two
+    #: launches is little of a step that is short anyway. With more, launches run ahead of the device.
+    most_waited_for: int = 4
     #: Prompts per prefill at most: all slots that speak wait for it.
     max_prefill: int = 16
     #: A prefill costs all slots a pause, whether it admits one or eight.
@@ -166,7 +169,7 @@ class Decoding:
     def _step(self) -> Sequence[Spoken]:
         try:
             self._decoder.step(self._policy.steps_per_turn)
-            ended = self._decoder.poll(is_blocking=True)
+            ended = self._decoder.poll(is_blocking=self.scheduler.num_speaking <= self._policy.most_waited_for)
         except Exception as error:  # noqa: BLE001 - the same
             failure = Failure.of(error, self._device)
         else:

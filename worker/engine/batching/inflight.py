@@ -44,7 +44,7 @@ class InFlight:
         """
         with self._changed:
             if self.is_broken:
-                raise EngineFaultError(_BROKEN)
+                raise EngineFaultError(_BROKEN, False)
             if self.is_closed:
                 raise DrainingError
             if not self.is_open:

@@ -152,7 +152,7 @@ class BatchingLoop:
         for thread in self._threads:
             thread.stop()
         for utterance in utterances:
-            utterance.future.end(EngineFaultError(str(error)))
+            utterance.future.end(EngineFaultError(str(error), utterance.future.running()))
 
     def close(self, timeout_s: float) -> None:
         """Take no more segments, fail those not begun with `DrainingError`, wait for those being spoken.

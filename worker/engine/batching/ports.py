@@ -15,6 +15,15 @@ from worker.engine.request import SegmentRequest
 from worker.errors import SynthesisError
 
 
+class Speech(Protocol):
+    """What the renderer turns into audio."""
+
+    @property
+    def num_frames(self) -> int:
+        """What it adds to a batch, in mel frames, its voice's reference included."""
+        ...
+
+
 class Script(Protocol):
     """A request made ready to be spoken, with any seed and as often as it takes."""
 
@@ -22,7 +31,7 @@ class Script(Protocol):
         """Return what the decoder is asked to speak; called on the decode thread, so it must be cheap."""
         ...
 
-    def speech(self, tokens: Any, seed: int) -> Any:
+    def speech(self, tokens: Any, seed: int) -> Speech:
         """Return what the renderer turns into audio.
 
         Raises:
@@ -97,7 +106,11 @@ class Decoder(Protocol):
         ...
 
     def poll(self, *, is_blocking: bool = False) -> Sequence[Spoken]:
-        """Return the slots that have ended; blocking waits until the steps launched before the last call are done."""
+        """Return the slots that have ended, as far as is known.
+
+        Blocking waits for everything that was launched. Otherwise it may lag behind, by so little that a caller who
+        polls after each launch is never far ahead of the device.
+        """
         ...
 
     def release(self, slots: Sequence[int]) -> None:
@@ -110,11 +123,7 @@ class Renderer(Protocol):
 
     @property
     def max_frames_per_batch(self) -> int:
-        """Mel frames, references included, beyond which a larger batch is no faster or does not fit."""
-        ...
-
-    def num_frames(self, speech: Any) -> int:
-        """Return what a speech adds to a batch, in mel frames."""
+        """Mel frames beyond which a larger batch is no faster or does not fit."""
         ...
 
     def render(self, speeches: Sequence[Any]) -> Sequence[NDArray[np.float32] | SynthesisError]:

@@ -133,14 +133,13 @@ class Rendering:
         assert utterance.script is not None, "it was not prepared"
         try:
             speech = utterance.script.speech(tokens, utterance.seed)
-            num_frames = self._renderer.num_frames(speech)
         except NoSpeechError as error:
             self._speak_again(utterance, error)
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this utterance and no other
             failure = Failure.of(error, self._device)
         else:
-            self._pending.append(Pending(utterance, speech, num_frames, self._clock()))
+            self._pending.append(Pending(utterance, speech, speech.num_frames, self._clock()))
             self._pending.sort(key=lambda entry: entry.utterance.rank)
             return
         failure.require_device()

@@ -146,6 +146,15 @@ def test_the_process_ends_when_its_engine_is_broken():
     assert bench.ends == ["device-side assert"]
 
 
+def test_a_segment_that_was_not_begun_when_the_engine_broke_keeps_its_attempt():
+    bench = Bench()
+    with pytest.raises(DrainingError):
+        bench.run(EngineFaultError("device-side assert", False))
+    assert bench.ledger.names() == ["claim", "release"]
+    assert bench.ledger.last("release")["reason_code"] == "engine_fault"
+    assert bench.ends == ["device-side assert"]
+
+
 def test_nothing_comes_out_when_redis_is_away_at_the_end():
     ledger = FakeLedger(error=QueueUnavailableError("redis", "away"))
     Bench(ledger).run(SynthesisError("it stuttered"))
