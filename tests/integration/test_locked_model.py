@@ -12,7 +12,7 @@ import pytest
 from small_checkpoint import BOTH, cached_checkpoint
 
 from producer.contract.narration import ModelName
-from worker.models.store.errors import WeightsDamagedError
+from worker.errors import WeightsDamagedError
 from worker.models.store.lock import read_lock
 from worker.models.weights import lock_as_is
 
