@@ -81,7 +81,12 @@ class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  #
             text, sampling, language=language_id, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration
         )
 
-    def _tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+        """Return the tokens [T] of a text in a language, without start and stop token.
+
+        Raises:
+            LanguageUnsupportedError: the model does not speak it, or lacks the table for it.
+        """
         code = self._language(language)
         tokens: torch.Tensor = self.tokenizer.text_to_tokens(stock.punc_norm(text), language_id=code)[0]
         return tokens

@@ -54,7 +54,7 @@ class SafeSpeech(SafeLoading):
         """The codes of the languages that this model can speak as it is loaded."""
         raise NotImplementedError
 
-    def _tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
         """Return the tokens [T] of a text, without start and stop token.
 
         Raises:
@@ -116,7 +116,7 @@ class SafeSpeech(SafeLoading):
         import torch
 
         require_speakable(text)
-        text_tokens = self._tokens_of(text, language)
+        text_tokens = self.tokens_of(text, language)
         voice = voice or self._voice_for(audio_prompt_path, exaggeration)
         with self._lock, torch.inference_mode():
             generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)

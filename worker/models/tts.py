@@ -60,7 +60,8 @@ class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc]  # u
         sampling = Sampling(temperature, cfg_weight, repetition_penalty, min_p, top_p)
         return self.speak(text, sampling, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration)
 
-    def _tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+        """Return the tokens [T] of a text, without start and stop token; there is one language."""
         del language
         tokens: torch.Tensor = self.tokenizer.text_to_tokens(stock.punc_norm(text))[0]
         return tokens
