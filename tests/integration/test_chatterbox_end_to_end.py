@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from lockedcheckpoint import linked, locked_checkpoint
 from small_checkpoint import BOTH, cached_checkpoint
 
 pytestmark = [
@@ -27,12 +28,12 @@ TEXTS = {
 
 
 def folder_with(model: str, folder: Path) -> Path:
-    """Return a model folder that serves one model only, so that the worker loads half as much."""
-    others = {"english": "t3_mtl", "multilingual": "t3_cfg"}
-    folder.mkdir()
-    for file in cached_checkpoint(BOTH).iterdir():
-        if not file.name.startswith(others[model]):
-            (folder / file.name).symlink_to(file)
+    """Return a model folder that serves one model only and has no lock, so that the worker loads half as much."""
+    linked(locked_checkpoint(), folder)
+    for path in cached_checkpoint(BOTH).glob("*.pt"):
+        (folder / path.name).symlink_to(path)
+    (folder / "models.lock.json").unlink()
+    (folder / {"english": "t3_mtl23ls_v2.safetensors", "multilingual": "t3_cfg.safetensors"}[model]).unlink()
     return folder
 
 

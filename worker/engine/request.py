@@ -18,7 +18,7 @@ from producer.contract.narration import ModelName, Parameters
 from producer.contract.routing import Priority
 
 #: Part of every segment's hash: raise it when a change of ours alters how the same request sounds.
-SYNTHESIS_VERSION: Final = 1
+SYNTHESIS_VERSION: Final = 2
 
 #: Seeds that a segment is tried with while the model does not come to an end or says nothing. The sampler goes astray
 #: now and then; the same seed would go astray in the same way.
