@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
+from worker.engine.t3.alignment import AlignmentWatch
 from worker.engine.t3.graphs import StepGraphs
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.lanes import Lanes, LiveSlot, StepShape, shapes
 from worker.engine.t3.limits import Limits
-from worker.engine.t3.noise import Noise, exponential_noise
+from worker.engine.t3.noise import Noise
 from worker.engine.t3.prefill import Prefill
 from worker.engine.t3.prompt import Prompt, Spoken
 from worker.engine.t3.rowpool import RowPool
+from worker.engine.t3.sampler import Sampler
 from worker.engine.t3.slotstate import SlotState
 from worker.engine.t3.step import DecodeStep
 from worker.engine.t3.transfer import HostCopy, to_device
@@ -62,7 +64,7 @@ class Decoder:
         num_slots: int,
         max_positions: int,
         device: str | torch.device,
-        draw_noise: Noise = exponential_noise,
+        draw_noise: Noise | None = None,
     ) -> None:
         """Take a loaded T3 and allocate everything that decoding needs.
 
@@ -92,7 +94,7 @@ class Decoder:
             self._allocate(t3, max_positions, draw_noise)
         assert self._weights.precision == precision, f"T3 is {self._weights.precision}, not {precision}"
 
-    def _allocate(self, t3: Any, max_positions: int, draw_noise: Noise) -> None:
+    def _allocate(self, t3: Any, max_positions: int, draw_noise: Noise | None) -> None:
         weights = self._weights
         self._limits = Limits.of(weights, num_rows=self.num_rows, num_positions=max_positions)
         self._cache = KVCache(weights, num_rows=self.num_rows, num_positions=max_positions)
@@ -106,7 +108,9 @@ class Decoder:
             device=weights.device,
         )
         self._lanes = Lanes(num_rows=self.num_rows, device=weights.device)
-        step = DecodeStep(weights, self._transformer, self._state, self._lanes, draw_noise=draw_noise, alignment=None)
+        self._alignment = AlignmentWatch(weights, self._cache, self._state) if weights.analysed_heads else None
+        sampler = Sampler(self._state, stop_token=weights.stop_token, draw_noise=draw_noise)
+        step = DecodeStep(weights, self._transformer, self._state, self._lanes, sampler, alignment=self._alignment)
         self._graphs = StepGraphs(step)
 
     @property
@@ -159,7 +163,9 @@ class Decoder:
         try:
             with self._launching():
                 self._prefill.read(prompts, rows)
-                self._state.begin(prompts, rows, num_voice_positions=self._weights.num_voice_positions)
+                begun = self._state.begin(prompts, rows, num_voice_positions=self._weights.num_voice_positions)
+                if self._alignment is not None:
+                    self._alignment.begin(begun)
         except BaseException:
             for own_rows in rows:
                 self._rows.give_back(own_rows)

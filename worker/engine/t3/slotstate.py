@@ -90,13 +90,18 @@ class SlotState:
         self.last_token.fill_(start_token)
         self.num_forced.fill_(NOT_FORCED)
 
-    def begin(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]], *, num_voice_positions: int) -> None:
+    def begin(
+        self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]], *, num_voice_positions: int
+    ) -> torch.Tensor:
         """Set the state of new slots. Launches only.
 
         Args:
             prompts: what they speak.
             rows: of each, its rows, the leading one first.
             num_voice_positions: positions before the text.
+
+        Returns:
+            All their rows, int64 on the device.
         """
         integers, reals, all_rows = [], [], []
         for prompt, own_rows in zip(prompts, rows, strict=True):
@@ -110,6 +115,7 @@ class SlotState:
         self._reals.index_copy_(1, index, to_device(torch.tensor(reals, dtype=torch.float32).T.contiguous(), device))
         self.seen.index_fill_(0, index, value=False)
         self.seen[:, self._start_token].index_fill_(0, index, value=True)
+        return index
 
     def _first_integers(self, prompt: Prompt, leader: int, num_voice_positions: int) -> list[int]:
         values = {
