@@ -57,7 +57,7 @@ class PackedLinear:
             layers: `nn.Linear` or `Linear8bitLt` of bitsandbytes, already rounded; all alike, without a bias.
         """
         assert all(layer.bias is None for layer in layers), "T3's Linear layers have no bias"
-        weight = _stack([layer.weight.data for layer in layers])
+        weight = _stack([_weight(layer) for layer in layers])
         if weight.dtype != torch.int8:
             return cls(weight)
         return cls(weight, _stack([_row_absmax(layer) for layer in layers]))
@@ -71,6 +71,11 @@ class PackedLinear:
 
 def _stack(tensors: list[torch.Tensor]) -> torch.Tensor:
     return tensors[0].contiguous() if len(tensors) == 1 else torch.cat(tensors)
+
+
+def _weight(layer: Any) -> torch.Tensor:
+    weight: torch.Tensor = layer.weight.data
+    return weight
 
 
 def _row_absmax(layer: Any) -> torch.Tensor:
