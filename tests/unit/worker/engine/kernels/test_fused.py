@@ -1,0 +1,159 @@
+"""The Triton kernels, in Triton's interpreter, compute what the plain torch references do.
+
+Small shapes with odd edges. The tensor cores, and the conversion of int8 in assembly, are for tests/gpu.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch  # noqa: TID253 - the tests compare with torch
+
+from worker.engine.kernels import PackedLinear, reference
+
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+#: Sums in another order; and bfloat16, which the interpreter cuts off where a GPU rounds.
+TOLERANCE = {torch.float32: 2e-6, torch.float16: 2**-8, torch.bfloat16: 2**-5}
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*shape).to(dtype)
+
+
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    assert actual.dtype == expected.dtype
+    tolerance = TOLERANCE[expected.dtype]
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 16), (3, 40)])
+def test_rms_norm_equals_the_reference(interpreted: Any, shape: tuple[int, int], dtype: torch.dtype) -> None:
+    x, weight = random(*shape, dtype=dtype), random(shape[1], dtype=dtype)
+    actual, _ = interpreted("norm", "rms_norm", x, weight, 1e-5)
+    assert_close(actual, reference.rms_norm(x, weight, 1e-5))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_add_rms_norm_returns_the_sum_too_and_leaves_the_stream(interpreted: Any, dtype: torch.dtype) -> None:
+    x, residual, weight = random(3, 40, dtype=dtype), random(3, 40, dtype=dtype), random(40, dtype=dtype)
+    (normed, total), after = interpreted("norm", "add_rms_norm", x, residual, weight, 1e-5)
+    expected_normed, expected_total = reference.add_rms_norm(x, residual, weight, 1e-5)
+    assert_close(normed, expected_normed)
+    assert_close(total, expected_total)
+    assert torch.equal(after[1], residual)
+
+
+def test_add_rms_norm_adds_up_the_splits_of_a_product(interpreted: Any) -> None:
+    parts, residual, weight = random(3, 2, 40), random(2, 40).half(), random(40).half()
+    (normed, total), _ = interpreted("norm", "add_rms_norm", parts, residual, weight, 1e-5)
+    expected_normed, expected_total = reference.add_rms_norm(parts.sum(0).half(), residual, weight, 1e-5)
+    assert_close(total, expected_total)
+    assert_close(normed, expected_normed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("width", [24, 1030])
+def test_silu_mul_equals_the_reference(interpreted: Any, width: int, dtype: torch.dtype) -> None:
+    gate_up = random(2, 2 * width, dtype=dtype)
+    actual, _ = interpreted("activation", "silu_mul", gate_up)
+    assert_close(actual, reference.silu_mul(gate_up))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("index_dtype", [torch.int32, torch.int64])
+def test_rope_and_store_writes_one_position_of_each_entry(
+    interpreted: Any, index_dtype: torch.dtype, dtype: torch.dtype
+) -> None:
+    num_entries, num_heads, head_size, num_rows, num_positions = 3, 6, 8, 5, 7
+    qkv = random(num_entries, 3 * num_heads * head_size, dtype=dtype)
+    angles = random(9, head_size // 2).repeat(1, 2)
+    rows = torch.tensor([4, 0, 2], dtype=index_dtype)
+    positions = torch.tensor([0, 6, 3], dtype=index_dtype)
+    # As one layer of the cache of all: its rows lie apart.
+    cache = torch.full((num_rows, 2, num_heads, num_positions, head_size), torch.nan, dtype=dtype)
+    caches = cache.unbind(1)
+    arguments = (qkv, angles.cos(), angles.sin(), rows, positions)
+    actual, after = interpreted("rotary", "rope_and_store", *arguments, *caches)
+    expected = reference.rope_and_store(*arguments, *caches)
+    assert_close(actual, expected)
+    for written, wanted in zip(after[-2:], caches, strict=True):
+        assert torch.equal(written.isnan(), wanted.isnan())
+        assert_close(written.nan_to_num(), wanted.nan_to_num())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("lengths", [[1, 150, 64, 65], [150], [1]])
+def test_decode_attention_reads_what_is_there_and_no_more(
+    interpreted: Any, lengths: list[int], dtype: torch.dtype
+) -> None:
+    num_heads, head_size, num_positions = 2, 16, 150
+    q = random(len(lengths), num_heads, head_size, dtype=dtype)
+    caches = random(6, 2, num_heads, num_positions, head_size, dtype=dtype)
+    rows = torch.arange(5, 5 - len(lengths), -1)
+    for row, length in zip(rows, lengths, strict=True):
+        caches[row, :, :, length:] = torch.nan
+    arguments = (q, *caches.unbind(1), rows, torch.tensor(lengths))
+    actual, _ = interpreted("attention", "decode_attention", *arguments)
+    assert_close(actual, reference.decode_attention(*arguments))
+
+
+def test_a_query_that_is_not_finite_does_not_touch_its_neighbours(interpreted: Any) -> None:
+    q, caches = random(2, 2, 16), random(2, 2, 2, 9, 16)
+    rows, lengths = torch.tensor([0, 1]), torch.tensor([9, 9])
+    expected, _ = interpreted("attention", "decode_attention", q, *caches.unbind(1), rows, lengths)
+    q[1] = torch.nan
+    actual, _ = interpreted("attention", "decode_attention", q, *caches.unbind(1), rows, lengths)
+    assert torch.equal(actual[0], expected[0])
+    assert actual[1].isnan().all()
+
+
+def test_the_number_of_splits_follows_from_the_shapes(interpreted: Any) -> None:
+    splits = {num_rows: interpreted("attention", "splits_for", num_rows * 16, 1200)[0] for num_rows in (1, 2, 16, 256)}
+    assert splits == {1: 32, 2: 32, 16: 4, 256: 1}
+
+
+def int8_layer(num_outputs: int, num_inputs: int) -> PackedLinear:
+    weight = torch.randint(-127, 128, (num_outputs, num_inputs), dtype=torch.int8)
+    return PackedLinear(weight, torch.rand(num_outputs) + 0.5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("num_rows", [1, 3, 9, 33])
+@pytest.mark.parametrize(("num_outputs", "num_inputs"), [(70, 64), (33, 192), (24, 40)])
+def test_int8_linear_equals_the_reference(
+    interpreted: Any, num_outputs: int, num_inputs: int, num_rows: int, dtype: torch.dtype
+) -> None:
+    if dtype == torch.bfloat16 and num_rows > 8:
+        pytest.skip("the interpreter multiplies the bits of bfloat16 matrices")
+    packed = int8_layer(num_outputs, num_inputs)
+    x = random(num_rows, num_inputs, dtype=dtype) / num_inputs**0.5
+    actual, _ = interpreted("matmul", "linear", x, packed.weight, packed.absmax)
+    assert_close(actual, reference.linear(x, packed))
+
+
+@pytest.mark.parametrize("num_splits", [2, 3, 4])
+def test_splits_of_the_inputs_add_up_to_the_whole(interpreted: Any, num_splits: int) -> None:
+    packed = int8_layer(20, 128)
+    x = random(5, 128).half() / 11
+    tile, _ = interpreted("tiles", "Tile", 16, 16, 32, num_splits)
+    parts, _ = interpreted("matmul", "partial_linear", x, packed.weight, packed.absmax, tile)
+    assert parts.shape == ({2: 2, 3: 2, 4: 4}[num_splits], 5, 20)
+    actual, _ = interpreted("matmul", "linear", x, packed.weight, packed.absmax, tile)
+    assert_close(actual, reference.linear(x, packed))
+
+
+def test_every_shape_of_t3_has_a_tile_for_any_number_of_rows() -> None:
+    from worker.engine.kernels.fused.tiles import TILES, tile_for
+
+    for num_outputs, num_inputs in TILES:
+        for num_rows in (1, 8, 9, 64, 65, 512, 2000):
+            tile = tile_for(num_rows, num_outputs, num_inputs)
+            assert num_inputs % (tile.block_k * tile.num_splits) == 0
+            assert tile.block_m == 0 or tile.block_m & (tile.block_m - 1) == 0

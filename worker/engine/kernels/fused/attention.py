@@ -1,0 +1,154 @@
+"""Attention of one query to a row of the KV cache, on CUDA: reads each key and value once, and no others.
+
+Knows nothing of how the cache is filled. What bounds it is memory: 2 x 64 numbers are read for each position of each
+head, and used once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import torch  # noqa: TID253 - imported with the engine that needs it
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
+
+#: Programs that fill an H200: 132 multiprocessors, several programs each so that loads of some hide sums of others.
+NUM_PROGRAMS: Final = 1024
+#: More splits than this have too few positions each to be worth a program.
+MAX_SPLITS: Final = 32
+#: Positions that a program takes at once.
+BLOCK: Final = 64
+
+
+def decode_attention(
+    q: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """See `worker.engine.kernels.operations`.
+
+    With few entries the positions are split among programs, and the parts joined in a fixed order (flash-decoding:
+    Dao et al. 2023, crfm.stanford.edu/2023/10/12/flashdecoding.html). The number of splits follows from the shapes
+    alone, so that it can be captured; their width follows from each length.
+    """
+    num_entries, num_heads, head_size = q.shape
+    assert k_cache.stride() == v_cache.stride()
+    assert k_cache.stride(3) == 1
+    num_splits = splits_for(num_entries * num_heads, k_cache.shape[2])
+    out = torch.empty_like(q)
+    parts = sums = None
+    if num_splits > 1:
+        parts = q.new_empty(num_entries * num_heads, num_splits, head_size, dtype=torch.float32)
+        sums = q.new_empty(num_entries * num_heads, num_splits, 2, dtype=torch.float32)
+    shape = {"num_heads": num_heads, "head_size": head_size, "block_d": triton.next_power_of_2(head_size)}
+    _attend[(num_heads, num_entries, num_splits)](
+        q,
+        k_cache,
+        v_cache,
+        rows,
+        lengths,
+        out,
+        parts,
+        sums,
+        *k_cache.stride()[:3],
+        1.0 / math.sqrt(head_size),
+        num_splits=num_splits,
+        block=BLOCK,
+        **shape,
+        num_warps=4,
+    )
+    if num_splits > 1:
+        _join[(num_entries * num_heads,)](parts, sums, out, num_splits=num_splits, **shape, num_warps=1)
+    return out
+
+
+def splits_for(num_queries: int, max_positions: int) -> int:
+    """Return into how many parts the positions of each query are split: a power of two."""
+    wanted: int = triton.next_power_of_2(triton.cdiv(NUM_PROGRAMS, num_queries))
+    useful: int = triton.next_power_of_2(triton.cdiv(max_positions, BLOCK))
+    return min(wanted, useful, MAX_SPLITS)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _attend(
+    q_ptr: tl.tensor,
+    k_cache_ptr: tl.tensor,
+    v_cache_ptr: tl.tensor,
+    rows_ptr: tl.tensor,
+    lengths_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    parts_ptr: tl.tensor,
+    sums_ptr: tl.tensor,
+    row_stride: tl.tensor,
+    head_stride: tl.tensor,
+    position_stride: tl.tensor,
+    scale: tl.tensor,
+    num_splits: tl.constexpr,
+    block: tl.constexpr,
+    num_heads: tl.constexpr,
+    head_size: tl.constexpr,
+    block_d: tl.constexpr,
+) -> None:
+    head, entry, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    row = tl.load(rows_ptr + entry).to(tl.int64)
+    length = tl.load(lengths_ptr + entry).to(tl.int32)
+    width = tl.cdiv(tl.cdiv(length, num_splits), block) * block
+    end = tl.minimum(length, (split + 1) * width)
+
+    channel = tl.arange(0, block_d)
+    query = entry * num_heads + head
+    q = tl.load(q_ptr + query * head_size + channel, mask=channel < head_size, other=0.0).to(tl.float32) * scale
+    slot = tl.arange(0, block)
+    offset = row * row_stride + head * head_stride + slot[:, None] * position_stride + channel[None, :]
+    # Each of the `block` slots keeps a softmax of its own over every block-th position, so that the loop has no
+    # barrier; they are joined once, behind it (Milakov & Gimelshein 2018, arXiv 1805.02867).
+    top = tl.full([block], -1e30, dtype=tl.float32)
+    total = tl.zeros([block], dtype=tl.float32)
+    mixed = tl.zeros([block, block_d], dtype=tl.float32)
+    for start in range(split * width, end, block):
+        is_read = start + slot < end
+        mask = is_read[:, None] & (channel < head_size)[None, :]
+        at = offset + start * position_stride
+        k = tl.load(k_cache_ptr + at, mask=mask, other=0.0)
+        v = tl.load(v_cache_ptr + at, mask=mask, other=0.0)
+        score = tl.where(is_read, tl.sum(k.to(tl.float32) * q[None, :], axis=1), float("-inf"))
+        new_top = tl.maximum(top, score)
+        kept, weight = tl.exp(top - new_top), tl.exp(score - new_top)
+        total = total * kept + weight
+        mixed = mixed * kept[:, None] + weight[:, None] * v.to(tl.float32)
+        top = new_top
+
+    highest = tl.max(top, axis=0)
+    share = tl.exp(top - highest)
+    total_sum = tl.sum(total * share, axis=0)
+    mixed_sum = tl.sum(mixed * share[:, None], axis=0)
+    if num_splits == 1:
+        mixed_sum = (mixed_sum / total_sum).to(out_ptr.dtype.element_ty)
+        tl.store(out_ptr + query * head_size + channel, mixed_sum, mask=channel < head_size)
+    else:
+        part = query * num_splits + split
+        tl.store(parts_ptr + part * head_size + channel, mixed_sum, mask=channel < head_size)
+        tl.store(sums_ptr + part * 2, highest)
+        tl.store(sums_ptr + part * 2 + 1, total_sum)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _join(
+    parts_ptr: tl.tensor,
+    sums_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    num_splits: tl.constexpr,
+    num_heads: tl.constexpr,
+    head_size: tl.constexpr,
+    block_d: tl.constexpr,
+) -> None:
+    query = tl.program_id(0)
+    channel = tl.arange(0, block_d)
+    split = tl.arange(0, num_splits)
+    part = query * num_splits + split
+    top = tl.load(sums_ptr + part * 2)
+    share = tl.exp(top - tl.max(top, axis=0))
+    total = tl.sum(tl.load(sums_ptr + part * 2 + 1) * share, axis=0)
+    at = part[:, None] * head_size + channel[None, :]
+    mixed = tl.load(parts_ptr + at, mask=(channel < head_size)[None, :], other=0.0)
+    out = tl.sum(mixed * share[:, None], axis=0) / total
+    tl.store(out_ptr + query * head_size + channel, out.to(out_ptr.dtype.element_ty), mask=channel < head_size)

@@ -1,0 +1,97 @@
+"""How the int8 product is cut into programs, for each number of rows: a table, so that a start searches for nothing.
+
+Knows nothing of the kernel. `python -m bench.kernels --tune` makes the table anew on a GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """What one program computes, and how.
+
+    Attributes:
+        block_m: rows of the input; 0 for the kernel without tensor cores, which takes all rows.
+        block_n: outputs.
+        block_k: inputs taken at once.
+        num_splits: programs that share one output, each with its part of the inputs.
+        num_warps: of 32 threads.
+        num_stages: blocks of inputs in flight.
+    """
+
+    block_m: int
+    block_n: int
+    block_k: int
+    num_splits: int = 1
+    num_warps: int = 4
+    num_stages: int = 4
+
+
+#: Up to this many rows, multiply without tensor cores: the weights come from memory more slowly than they are used.
+MAX_FEW_ROWS: Final = 8
+#: Weights of a program without tensor cores: 8 KiB, all of them in flight at once.
+FEW_ROWS_WEIGHTS: Final = 8192
+
+#: (N, K) -> for each bucket of rows, its largest number of rows and its tile; the last one also serves what is above.
+TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
+    (3072, 1024): {
+        16: Tile(16, 32, 128),
+        32: Tile(32, 32, 128),
+        64: Tile(64, 64, 128),
+        128: Tile(64, 64, 128),
+        256: Tile(128, 64, 64),
+        512: Tile(128, 128, 64, num_warps=8),
+    },
+    (1024, 1024): {
+        16: Tile(16, 64, 128, num_splits=4),
+        32: Tile(32, 64, 128, num_splits=4),
+        64: Tile(64, 64, 128, num_splits=4),
+        128: Tile(64, 64, 128, num_splits=2),
+        256: Tile(128, 64, 64, num_splits=2),
+        512: Tile(128, 64, 64, num_splits=1),
+    },
+    (8192, 1024): {
+        16: Tile(16, 64, 128),
+        32: Tile(32, 64, 128),
+        64: Tile(64, 64, 128),
+        128: Tile(128, 64, 64),
+        256: Tile(128, 128, 64, num_warps=8),
+        512: Tile(256, 128, 64, num_warps=8, num_stages=3),
+    },
+    (1024, 4096): {
+        16: Tile(16, 64, 128, num_splits=8),
+        32: Tile(32, 64, 128, num_splits=8),
+        64: Tile(64, 64, 128, num_splits=8),
+        128: Tile(128, 64, 128, num_splits=4),
+        256: Tile(128, 64, 64, num_splits=4),
+        512: Tile(128, 128, 64, num_splits=4, num_warps=8),
+    },
+    (8194, 1024): {
+        16: Tile(16, 64, 128),
+        32: Tile(32, 64, 128),
+        64: Tile(64, 64, 128),
+        128: Tile(128, 64, 64),
+        256: Tile(128, 128, 64, num_warps=8),
+        512: Tile(256, 128, 64, num_warps=8, num_stages=3),
+    },
+}
+
+#: For shapes that are not T3's.
+OTHER: Final[dict[int, Tile]] = {32: Tile(32, 64, 64), 1024: Tile(128, 64, 64)}
+
+
+def tile_for(num_rows: int, num_outputs: int, num_inputs: int) -> Tile:
+    """Return how to multiply [num_rows, num_inputs] by [num_outputs, num_inputs]."""
+    if num_rows <= MAX_FEW_ROWS:
+        return few_rows_tile(num_inputs)
+    buckets = TILES.get((num_outputs, num_inputs), OTHER)
+    return buckets[min((rows for rows in buckets if rows >= num_rows), default=max(buckets))]
+
+
+def few_rows_tile(num_inputs: int) -> Tile:
+    """Return the tile without tensor cores for layers of so many inputs: whole rows of the weight."""
+    block_k = 1 << (num_inputs - 1).bit_length()
+    return Tile(0, max(1, FEW_ROWS_WEIGHTS // block_k), block_k, num_stages=1)

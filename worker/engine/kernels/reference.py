@@ -1,0 +1,80 @@
+"""The operations in plain torch: what each one means, and what runs where there is no GPU.
+
+They round where the Llama of transformers rounds, so that in float32 a step is the same as its step. Knows nothing of
+Triton. The shapes are in `worker.engine.kernels`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch  # noqa: TID253 - imported with the engine that needs it
+import torch.nn.functional as F  # noqa: N812, TID253 - the name everybody knows it by
+
+from worker.engine.kernels.packedlinear import INT8_MAX, PackedLinear
+
+
+def linear(x: torch.Tensor, packed: PackedLinear) -> torch.Tensor:
+    """Multiply by the weight; beside int8 in float32, and rounded once at the end."""
+    if packed.absmax is None:
+        return F.linear(x, packed.weight)
+    product = F.linear(x.float(), packed.weight.float())
+    return (product * (packed.absmax / INT8_MAX)).to(x.dtype)
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
+    """Divide each row by its root mean square (Zhang & Sennrich 2019, arXiv 1910.07467)."""
+    wide = x.float()
+    normed = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
+    return weight * normed.to(x.dtype)
+
+
+def add_rms_norm(
+    x: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Add, round, and normalise what was rounded."""
+    total = residual + x
+    return rms_norm(total, weight, eps), total
+
+
+def rope_and_store(
+    qkv: torch.Tensor,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    rows: torch.Tensor,
+    positions: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+) -> torch.Tensor:
+    """Write keys and values into the caches; see `worker.engine.kernels.operations`."""
+    _, num_heads, _, head_size = k_cache.shape
+    q, k, v = qkv.view(-1, 3, num_heads, head_size).unbind(1)
+    cos, sin = cos[positions].unsqueeze(1), sin[positions].unsqueeze(1)
+    k_cache[rows, :, positions] = _rotate(k, cos, sin)
+    v_cache[rows, :, positions] = v
+    return _rotate(q, cos, sin)
+
+
+def decode_attention(
+    q: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor
+) -> torch.Tensor:
+    """Attend to the first `lengths` positions, whatever the others hold (Vaswani et al. 2017, arXiv 1706.03762)."""
+    k, v = k_cache[rows].float(), v_cache[rows].float()
+    is_read = torch.arange(k.shape[2], device=q.device) < lengths.view(-1, 1)
+    scores = torch.einsum("bhd,bhsd->bhs", q.float(), k) / math.sqrt(q.shape[-1])
+    weights = scores.masked_fill(~is_read.unsqueeze(1), -math.inf).softmax(-1)
+    # A weight of zero does not hide a NaN that nobody wrote.
+    v = v.masked_fill(~is_read[:, None, :, None], 0.0)
+    return torch.einsum("bhs,bhsd->bhd", weights, v).to(q.dtype)
+
+
+def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
+    """Gate the second half by the first (SwiGLU, Shazeer 2020, arXiv 2002.05202)."""
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate) * up
+
+
+def _rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Rotate pairs (d, d + D / 2) of x [B, H, D] in float32 (Su et al. 2021, arXiv 2104.09864, section 3.4.2)."""
+    first, second = x.float().chunk(2, dim=-1)
+    return (x.float() * cos + torch.cat([-second, first], dim=-1) * sin).to(x.dtype)

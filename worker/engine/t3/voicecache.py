@@ -1,0 +1,65 @@
+"""What a voice looks like in the cache: computed once for each voice and exaggeration, then copied.
+
+Every text in a voice begins with the same positions, with or without guidance, and attention looks back only; so
+their keys and values are the same for all of them. Knows nothing of texts.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import replace
+from typing import Any, Final
+
+import torch  # noqa: TID253 - imported with the engine that needs it
+
+from worker.engine.t3.kv_cache import KVCache
+from worker.engine.t3.transformer import Transformer
+
+#: Voices that are kept; one takes 4 MB in half precision.
+MAX_VOICES: Final = 32
+
+
+class VoiceCache:
+    """The keys and values of the voices used last."""
+
+    def __init__(self, t3: Any, transformer: Transformer, cache: KVCache, *, max_voices: int = MAX_VOICES) -> None:
+        """Take the T3 whose condition encoder turns a voice into positions."""
+        self._t3 = t3
+        self._transformer = transformer
+        self._cache = cache
+        self._max_voices = max_voices
+        # The voice is kept with its result, so that no other object gets its identity meanwhile.
+        self._heads: OrderedDict[tuple[int, float], tuple[Any, torch.Tensor]] = OrderedDict()
+
+    def head(self, voice: Any, exaggeration: float) -> torch.Tensor:
+        """Return keys and values of a voice, [2, layers, H, positions, D]; at its first use they are computed.
+
+        Uses the scratch row.
+        """
+        key = (id(voice), exaggeration)
+        if key not in self._heads:
+            self._heads[key] = (voice, self._compute(voice, exaggeration))
+            if len(self._heads) > self._max_voices:
+                self._heads.popitem(last=False)
+        self._heads.move_to_end(key)
+        return self._heads[key][1]
+
+    def _compute(self, voice: Any, exaggeration: float) -> torch.Tensor:
+        embeds = self._t3.prepare_conditioning(_private_copy(voice, exaggeration, self._t3))
+        scratch = self._cache.scratch_row
+        rows = torch.full((1,), scratch, dtype=torch.long, device=embeds.device)
+        self._transformer.fill(embeds, rows, start=0)
+        return self._cache.copy_head(scratch, embeds.shape[1])
+
+
+def _private_copy(voice: Any, exaggeration: float, t3: Any) -> Any:
+    """Return the voice with another exaggeration, as T3 takes it; T3 writes into what it is given."""
+    dtype, device = t3.speech_emb.weight.dtype, t3.device
+    return replace(
+        voice,
+        speaker_emb=voice.speaker_emb.to(device=device, dtype=dtype),
+        cond_prompt_speech_tokens=voice.cond_prompt_speech_tokens.to(device=device),
+        # Made again from the tokens: another T3, of another precision, may have left its own behind.
+        cond_prompt_speech_emb=None,
+        emotion_adv=torch.full((1, 1, 1), exaggeration, dtype=dtype, device=device),
+    )
