@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Mapping
 
 from producer.contract.narration import EngineName
-from worker.engine.batching.gauges import Gauges
 from worker.engine.protocol import Engine, EngineHealth
 from worker.errors import EngineUnavailableError, WorkerStartError
 
@@ -73,15 +72,7 @@ class EngineSet:
 
     def health(self) -> EngineHealth:
         """Return how all of them do, as if they were one."""
-        healths = [engine.health() for engine in list(self._engines.values())]
-        return EngineHealth(
-            is_ready=all(health.is_ready for health in healths),
-            num_in_flight=sum(health.num_in_flight for health in healths),
-            num_finished=sum(health.num_finished for health in healths),
-            stalled_s=max((health.stalled_s for health in healths), default=0.0),
-            is_broken=any(health.is_broken for health in healths),
-            gauges=Gauges.total(health.gauges for health in healths if health.gauges is not None),
-        )
+        return EngineHealth.total(engine.health() for engine in list(self._engines.values()))
 
     def close(self, timeout_s: float) -> None:
         """Let go of all of them."""

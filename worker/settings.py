@@ -63,6 +63,10 @@ class WorkerSettings(Settings):
     slot: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    #: Segments that a model decodes at once; None: as many as fit into the GPU's free memory, up to 128.
+    max_slots: Annotated[int, Field(ge=1, le=256)] | None = None
+    #: Mel frames, 50 a second, that a model renders at once, voice prompts included; None: the same.
+    max_render_frames: Annotated[int, Field(ge=2_560, le=200_000)] | None = None
     #: Voices whose conditionals an engine keeps in memory.
     max_cached_voices: Annotated[int, Field(ge=1, le=1024)] = 8
 

@@ -1,4 +1,4 @@
-"""The Chatterbox engine: our models, loaded from verified files, one segment at a time.
+"""The Chatterbox engine: our models, loaded from verified files, many segments at a time.
 
 Knows nothing of Celery or the ledger. Importing it imports torch and chatterbox-tts.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import Future
-from dataclasses import replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final, Literal
@@ -16,20 +16,20 @@ from typing import Final, Literal
 import torch  # noqa: TID253 - worker.engine.selection imports this module when the engine is wanted
 
 from producer.contract.narration import EngineName, ModelName, Parameters
-from worker.engine.executor import SegmentExecutor
+from worker.engine.batching.fitting import Fit
+from worker.engine.capacity import find_capacity
 from worker.engine.protocol import EngineHealth
-from worker.engine.request import SegmentRequest, Take, seeds_of
+from worker.engine.request import SegmentRequest, Take
 from worker.engine.speaker import Speaker
 from worker.errors import (
+    DrainingError,
     EngineUnavailableError,
     LanguageUnsupportedError,
     ModelLoadError,
-    NoEndOfSpeechError,
-    NoSpeechError,
     SynthesisError,
     WatermarkError,
 )
-from worker.models.checkpoint import check_folder, revision
+from worker.models.checkpoint import check_folder, find_models, revision
 from worker.models.device import choose_device
 from worker.models.lockedmodel import load_locked
 from worker.models.precision import Precision, PrecisionChoice, choose_precision
@@ -44,12 +44,11 @@ _WARM_UP_TEXT: Final = "Ready to read."
 
 
 class ChatterboxEngine:
-    """Speaks with every model that its folder holds, on one thread of its own."""
+    """Speaks with every model that its folder holds, each with a loop of its own."""
 
     name = EngineName.CHATTERBOX
     sample_rate_hz = SAMPLE_RATE_HZ
     is_watermarked = True
-    num_slots = 1
 
     def __init__(
         self,
@@ -62,6 +61,8 @@ class ChatterboxEngine:
         is_lock_required: bool = False,
         num_threads: int = 1,
         max_cached_voices: int = 8,
+        max_slots: int | None = None,
+        max_render_frames: int | None = None,
     ) -> None:
         """Take where the weights are.
 
@@ -72,21 +73,49 @@ class ChatterboxEngine:
             precision: of T3's weights.
             verification: how the files are compared with their lock.
             is_lock_required: refuse a folder without a lock; else it is loaded with a warning.
-            num_threads: CPU cores that one segment is spread over; no matter on CUDA.
+            num_threads: CPU cores that the work is spread over; no matter on CUDA.
             max_cached_voices: voices that each model keeps ready.
+            max_slots: segments that each model decodes at once, at most; None: as many as fit into free memory.
+            max_render_frames: mel frames that each model renders at once, at most; None: the same.
         """
         self._model_dir = model_dir
         self._cache_dir = cache_dir
-        self._device = device
+        self._wanted_device = device
         self._wanted_precision = precision
-        self._precision: Precision | None = None
         self._verification = verification
         self._is_lock_required = is_lock_required
         self._num_threads = num_threads
         self._max_cached_voices = max_cached_voices
+        self._max_slots = max_slots
+        self._max_render_frames = max_render_frames
         self._speakers: dict[ModelName, Speaker] = {}
         self._revisions: dict[ModelName, str] = {}
-        self._executor = SegmentExecutor(self._speak, num_threads=1, name="chatterbox-engine")
+        self._is_closed = False
+
+    @cached_property
+    def _device(self) -> Literal["cpu", "cuda"]:
+        return choose_device(self._wanted_device)
+
+    @cached_property
+    def _precision(self) -> Precision:
+        return choose_precision(self._wanted_precision, self._device)
+
+    @cached_property
+    def _capacity(self) -> Fit:
+        """What each model takes on; found before the first is loaded."""
+        num_models = max(1, len(find_models(self._model_dir)))
+        return find_capacity(
+            self._device,
+            self._precision,
+            num_models,
+            max_slots=self._max_slots,
+            max_frames=self._max_render_frames,
+        )
+
+    @property
+    def num_slots(self) -> int:
+        """How many segments a model works on at once. Several models take turns more often than not."""
+        return self._capacity.num_slots
 
     def load(self) -> None:
         """Check the folder and load its models.
@@ -95,18 +124,19 @@ class ChatterboxEngine:
             ModelLoadError: naming the file, what is wrong and what to do; or int8 does not run on the device.
             WatermarkError: if the models would speak without a watermark.
         """
-        device = choose_device(self._device)
-        self._precision = choose_precision(self._wanted_precision, device)
+        device, precision, capacity = self._device, self._precision, self._capacity
         # Both warn at every turn, and could quote what they are given.
         for noisy in ("chatterbox", "transformers"):
             logging.getLogger(noisy).setLevel(logging.ERROR)
         if device == "cpu":
             torch.set_num_threads(self._num_threads)
         for model in check_folder(self._model_dir):
-            self._speakers[model] = self._load(model, device, self._precision)
-        self._executor.start()
+            self._speakers[model] = self._load(model)
+        facts = {"num_slots": capacity.num_slots, "max_render_frames": capacity.max_frames}
+        logger.info("engine_fitted", extra={**facts, "precision": precision, "device": device})
 
-    def _load(self, model: ModelName, device: Literal["cpu", "cuda"], precision: Precision) -> Speaker:
+    def _load(self, model: ModelName) -> Speaker:
+        device, precision = self._device, self._precision
         started_s = time.monotonic()
         loaded = load_locked(
             model,
@@ -120,16 +150,24 @@ class ChatterboxEngine:
         self._revisions[model] = revision(self._model_dir, model)
         facts = {"model": model.value, "precision": precision, "device": device, "revision": self._revisions[model]}
         logger.info("model_loaded", extra={**facts, "load_s": round(time.monotonic() - started_s, 2)})
-        return Speaker(loaded, max_cached_voices=self._max_cached_voices)
+        return Speaker(
+            loaded,
+            device=device,
+            precision=precision,
+            capacity=self._capacity,
+            max_cached_voices=self._max_cached_voices,
+            name=f"chatterbox-{model.value}",
+        )
 
     def warm_up(self) -> None:
-        """Speak once with each model, on the thread that will speak, and find the watermark in it.
+        """Compile and capture, speak once with each model, and find the watermark in it.
 
         Raises:
             ModelLoadError: if a model cannot speak.
             WatermarkError: if the watermark is not in the audio.
         """
         for model, speaker in self._speakers.items():
+            speaker.start()
             request = SegmentRequest(_WARM_UP_TEXT, "en", model, None, Parameters(), seed=0)
             try:
                 take = self.submit(request).result()
@@ -156,19 +194,27 @@ class ChatterboxEngine:
         speaker = self._speaker(request.model)
         if request.language not in speaker.languages:
             raise LanguageUnsupportedError(self._why_not(request))
-        return self._executor.submit(request)
+        return speaker.loop.submit(request)
 
     def health(self) -> EngineHealth:
         """Return how it does."""
-        return self._executor.health()
+        speakers = list(self._speakers.values())
+        if not speakers:
+            return EngineHealth(is_ready=False, num_in_flight=0, num_finished=0, stalled_s=0.0)
+        return EngineHealth.total(speaker.loop.health() for speaker in speakers)
 
     def close(self, timeout_s: float) -> None:
-        """Take no more segments, wait for the one being spoken, let the models go."""
-        self._executor.close(timeout_s)
+        """Take no more segments, wait for those being spoken, let the models go."""
+        self._is_closed = True
+        ends_s = time.monotonic() + timeout_s
+        for speaker in self._speakers.values():
+            speaker.loop.close(max(0.0, ends_s - time.monotonic()))
         self._speakers.clear()
 
     def _speaker(self, model: ModelName) -> Speaker:
         speaker = self._speakers.get(model)
+        if self._is_closed:
+            raise DrainingError
         if speaker is None:
             raise EngineUnavailableError(f"this worker does not have the {model.value} model")
         return speaker
@@ -180,22 +226,3 @@ class ChatterboxEngine:
                 "on this machine"
             )
         return f"the {request.model.value} model does not speak {request.language!r}"
-
-    def _speak(self, request: SegmentRequest) -> Take:
-        started_s = time.monotonic()
-        speaker = self._speaker(request.model)
-        for seed in seeds_of(request):
-            try:
-                pcm = speaker.speak(replace(request, seed=seed))
-            except (NoEndOfSpeechError, NoSpeechError) as error:
-                logger.info("take_discarded", extra={"code": error.code, "seed": seed})
-                astray = error
-            else:
-                return Take(
-                    pcm=pcm,
-                    sample_rate_hz=SAMPLE_RATE_HZ,
-                    seed=seed,
-                    synthesis_s=time.monotonic() - started_s,
-                    is_watermarked=True,
-                )
-        raise astray

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from producer.contract.narration import EngineName, ModelName
 from worker.engine.batching.gauges import Gauges
@@ -24,6 +25,19 @@ class EngineHealth:
     is_broken: bool = False
     #: Of an engine that speaks many segments at once.
     gauges: Gauges | None = None
+
+    @classmethod
+    def total(cls, healths: Iterable[Self]) -> Self:
+        """Return how several do, as if they were one."""
+        known = list(healths)
+        return cls(
+            is_ready=all(health.is_ready for health in known),
+            num_in_flight=sum(health.num_in_flight for health in known),
+            num_finished=sum(health.num_finished for health in known),
+            stalled_s=max((health.stalled_s for health in known), default=0.0),
+            is_broken=any(health.is_broken for health in known),
+            gauges=Gauges.total(health.gauges for health in known if health.gauges is not None),
+        )
 
 
 class Engine(Protocol):

@@ -73,6 +73,8 @@ def build_engine(name: EngineName, settings: WorkerSettings) -> Engine:
             is_lock_required=settings.require_lock,
             num_threads=settings.num_threads,
             max_cached_voices=settings.max_cached_voices,
+            max_slots=settings.max_slots,
+            max_render_frames=settings.max_render_frames,
         )
     raise WorkerStartError(f"engine {name.value} cannot be built; ask choose_engine first")
 

@@ -1,62 +1,79 @@
-"""One loaded Chatterbox model that speaks one segment at a time.
+"""One loaded Chatterbox model that speaks many segments at once: its decoder, its renderer, and the loop over both.
 
-Knows nothing of threads or futures; it must be used by one thread only.
+Knows nothing of files or of other models.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
-import torch  # noqa: TID253 - imported with the engine that needs it
-from numpy.typing import NDArray
-
-from worker.engine.conditionals import VoiceConditionals
-from worker.engine.request import SegmentRequest
-from worker.errors import EngineFaultError, SynthesisError
-from worker.models.device import is_device_fault
-from worker.models.sampling import Sampling
+from worker.engine.batching.fitting import Fit
+from worker.engine.batching.loop import BatchingLoop
+from worker.engine.batching.settling import Sound
+from worker.engine.capacity import MAX_POSITIONS
+from worker.engine.preparation import ChatterboxPreparation
+from worker.engine.s3gen.renderer import Renderer
+from worker.engine.t3.decoder import Decoder
+from worker.engine.torchdevice import TorchDevice
+from worker.models.precision import Precision
 
 
 class Speaker:
-    """A `ChatterboxTTS` or `ChatterboxMultilingualTTS` of ours, with the voices it has prepared."""
+    """A `ChatterboxTTS` or `ChatterboxMultilingualTTS` of ours, at work."""
 
-    def __init__(self, model: Any, *, max_cached_voices: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        device: Literal["cpu", "cuda"],
+        precision: Precision,
+        capacity: Fit,
+        max_cached_voices: int,
+        name: str,
+    ) -> None:
+        """Allocate everything that speaking needs.
+
+        Args:
+            model: loaded, on the device.
+            device: where it is.
+            precision: of T3; S3Gen's flow runs in half precision unless T3 is in full.
+            capacity: slots and frames.
+            max_cached_voices: voices that are kept ready.
+            name: of the threads.
+        """
         self.model = model
         self.languages: frozenset[str] = model.languages
-        self._voices = VoiceConditionals(model, max_voices=max_cached_voices)
-
-    def speak(self, request: SegmentRequest) -> NDArray[np.float32]:
-        """Return [num_samples] float32 with the watermark in it.
-
-        Raises:
-            SynthesisError: or one of its kinds; `EngineFaultError` if the process cannot go on.
-        """
-        try:
-            audio = self.model.speak(
-                request.text,
-                self._sampling(request),
-                language=request.language,
-                voice=self._voices.get(request.voice),
-                exaggeration=request.parameters.exaggeration,
-                seed=request.seed,
-            )
-        except torch.OutOfMemoryError as error:
-            torch.cuda.empty_cache()
-            raise SynthesisError("the GPU's memory is full") from error
-        except RuntimeError as error:
-            if is_device_fault(error):
-                raise EngineFaultError(f"the GPU failed: {str(error).splitlines()[0]}") from error
-            raise
-        return np.ascontiguousarray(audio.squeeze(0).numpy(), np.float32)
-
-    def _sampling(self, request: SegmentRequest) -> Sampling:
-        parameters = request.parameters
-        penalty = parameters.repetition_penalty
-        return Sampling(
-            temperature=parameters.temperature,
-            cfg_weight=parameters.cfg_weight,
-            repetition_penalty=self.model.default_sampling.repetition_penalty if penalty is None else penalty,
-            min_p=parameters.min_p,
-            top_p=parameters.top_p,
+        self._decoder = Decoder(
+            model.t3,
+            precision=precision,
+            num_slots=capacity.num_slots,
+            max_positions=MAX_POSITIONS,
+            device=device,
         )
+        self._renderer = Renderer(
+            model.s3gen,
+            model.watermarker,
+            device=device,
+            precision="fp32" if precision == "fp32" else "bf16",
+            max_frames_per_batch=capacity.max_frames,
+        )
+        self._is_started = False
+        self.loop = BatchingLoop(
+            preparation=ChatterboxPreparation(
+                model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices
+            ),
+            decoder=self._decoder,
+            renderer=self._renderer,
+            device=TorchDevice(device),
+            sound=Sound(model.sr, is_watermarked=True),
+            name=name,
+        )
+
+    def start(self) -> None:
+        """Compile, capture, and take segments from then on; blocks. Does nothing the second time."""
+        if self._is_started:
+            return
+        self._is_started = True
+        self._decoder.warm_up()
+        self._renderer.warm_up()
+        self.loop.start()

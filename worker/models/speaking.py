@@ -123,7 +123,7 @@ class SafeSpeech(SafeLoading):
             tokens, has_ended = generate_tokens(
                 self.t3,
                 _with_exaggeration(voice.t3, exaggeration),
-                self._framed(text_tokens),
+                self.framed(text_tokens),
                 sampling or self.default_sampling,
                 max_tokens=self.max_speech_tokens,
                 generator=generator,
@@ -147,7 +147,7 @@ class SafeSpeech(SafeLoading):
             raise SegmentUnspeakableError("no voice: give audio_prompt_path, or call prepare_conditionals first")
         return self.conds
 
-    def _framed(self, text_tokens: torch.Tensor) -> torch.Tensor:
+    def framed(self, text_tokens: torch.Tensor) -> torch.Tensor:
         """Put the start and stop token around text tokens [T]."""
         import torch.nn.functional
 

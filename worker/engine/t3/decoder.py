@@ -137,6 +137,10 @@ class Decoder:
         """Return why a prompt cannot be spoken, however empty the decoder is; None if it can."""
         return self._limits.why_not(prompt)
 
+    def most_tokens(self, num_text_tokens: int) -> int:
+        """Return the highest ceiling for a text of so many tokens, start and stop token included."""
+        return self._limits.most_tokens(num_text_tokens)
+
     def can_admit(self, prompts: Sequence[Prompt]) -> bool:
         """Return whether there are rows for all of them now."""
         return sum(prompt.num_rows for prompt in prompts) <= self._rows.num_free

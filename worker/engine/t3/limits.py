@@ -44,6 +44,11 @@ class Limits:
         """Return why a prompt cannot be spoken, ever; None if it can."""
         return self._text_fault(prompt.text_tokens) or self._length_fault(prompt) or self._other_fault(prompt)
 
+    def most_tokens(self, num_text_tokens: int) -> int:
+        """Return the highest ceiling that a text of so many tokens leaves room for; less than 1 if it leaves none."""
+        taken = self.num_voice_positions + num_text_tokens + _NUM_START_TOKENS
+        return min(self.num_positions - taken, self.num_speech_positions - 1)
+
     def _text_fault(self, tokens: torch.Tensor) -> str | None:
         if tokens.ndim != 1 or tokens.numel() == 0 or tokens.dtype != torch.long or tokens.is_cuda:
             return "the text is not a row of int64 tokens on the CPU"
