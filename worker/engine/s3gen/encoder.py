@@ -1,0 +1,121 @@
+"""The flow's encoder: speech tokens to the mel frames that the flow is guided by, for many lengths at once.
+
+The stock module's own weights, in a forward of ours: its padded batches are wrong, because rows behind the end of a
+sequence are no longer zero where the look-ahead convolution reads them. Knows nothing of voices, noise or the solver.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import torch  # noqa: TID253 - the renderer is loaded where the GPU is
+from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
+
+#: Positions that the table of relative positions is made for at first; it grows.
+_FIRST_POSITIONS: Final = 4096
+
+_POSITION_BASE: Final = 10_000.0
+
+
+class Encoder:
+    """Runs the upsampling conformer of S3Gen on a padded batch, each row as if it were alone."""
+
+    def __init__(self, encoder: Any, *, device: torch.device) -> None:
+        """Take the weights of a stock encoder.
+
+        Args:
+            encoder: `UpsampleConformerEncoder` of chatterbox-tts, on the device, in float32.
+            device: where it is.
+        """
+        assert not encoder.training, "dropout would be on"
+        assert encoder.static_chunk_size == 0, "the whole sequence is seen at once"
+        self._encoder = encoder
+        self._device = device
+        self._positions = _relative_positions(_FIRST_POSITIONS, encoder.output_size(), device)
+
+    def __call__(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Encode a padded batch.
+
+        Args:
+            tokens: [B, T, C] embedded speech tokens; what stands behind the end of a row does not matter.
+            lengths: [B] int64, on the device.
+
+        Returns:
+            [B, 2 T, C]; row b is valid up to 2 lengths[b] and holds finite numbers behind it.
+        """
+        encoder = self._encoder
+        mask = _mask(lengths, tokens.shape[1])
+        hidden = encoder.embed.out(tokens * mask) * encoder.embed.pos_enc.xscale
+        # The one place where padding is read: three tokens ahead.
+        hidden = encoder.pre_lookahead_layer(hidden * mask)
+        hidden = self._layers(encoder.encoders, hidden, mask)
+        hidden, lengths = encoder.up_layer(hidden.transpose(1, 2), lengths)
+        hidden = encoder.up_embed.out(hidden.transpose(1, 2)) * encoder.up_embed.pos_enc.xscale
+        hidden = self._layers(encoder.up_encoders, hidden, _mask(lengths, hidden.shape[1]))
+        encoded: torch.Tensor = encoder.after_norm(hidden)
+        return encoded
+
+    def _layers(self, layers: Any, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        num_positions = hidden.shape[1]
+        if 2 * num_positions > self._positions.shape[0]:
+            self._positions = _relative_positions(2 * num_positions, hidden.shape[2], self._device)
+        middle = self._positions.shape[0] // 2
+        positions = self._positions[middle - num_positions + 1 : middle + num_positions]
+        # -inf would make rows of nothing but padding, which no one reads, not a number.
+        key_bias = torch.where(mask[:, None, None, :, 0], 0.0, torch.finfo(torch.bfloat16).min)
+        for layer in layers:
+            hidden = hidden + _attend(layer.self_attn, layer.norm_mha(hidden), positions, key_bias)
+            hidden = hidden + layer.feed_forward(layer.norm_ff(hidden))
+        return hidden
+
+
+def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_bias: torch.Tensor) -> torch.Tensor:
+    """Attend with relative positions: Dai et al. 2019, arXiv:1901.02860, section 3.3, as ESPnet orders them.
+
+    Args:
+        attention: `RelPositionMultiHeadedAttention`.
+        hidden: [B, T, C].
+        positions: [2 T - 1, C], from T - 1 ahead to T - 1 behind.
+        key_bias: [B, 1, 1, T], very negative where a row has ended.
+    """
+    num_heads, head_size = attention.h, attention.d_k
+    num_rows, num_positions, _ = hidden.shape
+    query, key, value = (
+        project(hidden).view(num_rows, num_positions, num_heads, head_size)
+        for project in (attention.linear_q, attention.linear_k, attention.linear_v)
+    )
+    distances = attention.linear_pos(positions).view(-1, num_heads, head_size)
+    by_distance = torch.matmul((query + attention.pos_bias_v).transpose(1, 2), distances.permute(1, 2, 0))
+    # Column of (i, j) is T - 1 - i + j: a view that walks one back for each row, so that nothing is copied.
+    by_position = by_distance.as_strided(
+        (num_rows, num_heads, num_positions, num_positions),
+        (*by_distance.stride()[:2], by_distance.stride(2) - 1, 1),
+        by_distance.storage_offset() + num_positions - 1,
+    )
+    bias = by_position * (1.0 / math.sqrt(head_size)) + key_bias.to(by_position.dtype)
+    attended = F.scaled_dot_product_attention(
+        (query + attention.pos_bias_u).transpose(1, 2).to(by_position.dtype),
+        key.transpose(1, 2),
+        value.transpose(1, 2),
+        attn_mask=bias,
+    )
+    joined: torch.Tensor = attention.linear_out(attended.transpose(1, 2).flatten(2))
+    return joined
+
+
+def _mask(lengths: torch.Tensor, max_length: int) -> torch.Tensor:
+    """Return [B, T, 1] bool, true up to the end of each row."""
+    return (torch.arange(max_length, device=lengths.device) < lengths[:, None])[:, :, None]
+
+
+def _relative_positions(num_positions: int, num_channels: int, device: torch.device) -> torch.Tensor:
+    """Return [2 num_positions - 1, num_channels] float32: sines and cosines of the distances, far ahead first."""
+    distances = torch.arange(num_positions - 1, -num_positions, -1, dtype=torch.float32)[:, None]
+    frequencies = torch.exp(
+        torch.arange(0, num_channels, 2, dtype=torch.float32) * -(math.log(_POSITION_BASE) / num_channels)
+    )
+    table = torch.empty(2 * num_positions - 1, num_channels)
+    table[:, 0::2] = torch.sin(distances * frequencies)
+    table[:, 1::2] = torch.cos(distances * frequencies)
+    return table.to(device)

@@ -1,0 +1,129 @@
+"""The flow: speech tokens and a voice to mel frames, for utterances of all lengths and voices in one batch.
+
+`CausalMaskedDiffWithXvec.inference` of chatterbox-tts, for many at once, each as if it were alone. Knows nothing of
+samples or watermarks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import torch  # noqa: TID253 - the renderer is loaded where the GPU is
+from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
+from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
+
+from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, split_batches
+from worker.engine.s3gen.encoder import Encoder
+from worker.engine.s3gen.noise import flow_noise
+from worker.engine.s3gen.solver import NUM_MELS, Solver
+from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
+from worker.errors import SynthesisError
+
+#: Sequences that are encoded together, times the square of the tokens of the longest: the table of scores by distance
+#: has 64 numbers for each, so this one has 1 GB in half precision.
+MAX_ENCODER_AREA: Final = 8_000_000
+
+
+class Flow:
+    """Turns batches of speeches into mel frames."""
+
+    def __init__(self, flow: Any, solver: Solver, *, device: torch.device, is_half: bool, max_frames: int) -> None:
+        """Take the weights.
+
+        Args:
+            flow: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
+            solver: for its estimator.
+            device: of everything.
+            is_half: whether the encoder multiplies in bf16; sums and norms stay in float32.
+            max_frames: packed frames of a batch, those of the prompts included.
+        """
+        self._flow = flow
+        self._encoder = Encoder(flow.encoder, device=device)
+        self._solver = solver
+        self._device = device
+        self._is_half = is_half
+        self._max_frames = max_frames
+
+    @torch.inference_mode()
+    def mels(self, speeches: Sequence[Speech]) -> list[torch.Tensor | SynthesisError]:
+        """Return the mel frames of each speech, the prompt cut off.
+
+        Returns:
+            At each place [80, F_i] float32 on the device, or why there is none; a bad speech harms no other.
+        """
+        results: list[torch.Tensor | SynthesisError | None] = [
+            find_fault(speech, self._flow.vocab_size) for speech in speeches
+        ]
+        sound = [index for index, fault in enumerate(results) if fault is None]
+        lengths = [speeches[index].num_frames for index in sound]
+        for batch in split_batches(lengths, self._max_frames):
+            indexes = [sound[place] for place in batch]
+            rendered = self._render([speeches[index] for index in indexes])
+            for index, mel in zip(indexes, rendered, strict=True):
+                results[index] = mel
+        return [result for result in results if result is not None]
+
+    def _render(self, speeches: Sequence[Speech]) -> list[torch.Tensor | SynthesisError]:
+        lengths = tuple(speech.num_frames for speech in speeches)
+        packing = Packing(lengths, self._solver.room_for(packed_frames(lengths)))
+        mels = self._solver.solve(self._noise(speeches, packing), self._context(speeches, packing), packing)
+        heard = [
+            mels[start + speech.num_prompt_frames : start + speech.num_frames].T.contiguous()
+            for start, speech in zip(packing.starts, speeches, strict=True)
+        ]
+        # One wait for the whole batch.
+        are_finite = torch.stack([mel.isfinite().all() for mel in heard]).tolist()
+        return [
+            mel if is_finite else SynthesisError("the flow gave no finite numbers")
+            for mel, is_finite in zip(heard, are_finite, strict=True)
+        ]
+
+    def _noise(self, speeches: Sequence[Speech], packing: Packing) -> torch.Tensor:
+        """Return [F, 80] float32; a frame's noise follows from its utterance's seed and its place in it."""
+        seeds = torch.zeros(packing.num_frames, dtype=torch.int64)
+        frames = torch.zeros(packing.num_frames, dtype=torch.int64)
+        for speech, start, length in zip(speeches, packing.starts, packing.lengths, strict=True):
+            seeds[start : start + length] = speech.seed
+            frames[start : start + length] = torch.arange(length)
+        return flow_noise(seeds.to(self._device), frames.to(self._device), NUM_MELS)
+
+    def _context(self, speeches: Sequence[Speech], packing: Packing) -> torch.Tensor:
+        """Return [F, 240] float32: encoding, speaker and prompt of each frame, zero between the sequences."""
+        context = torch.zeros(packing.num_frames, 3 * NUM_MELS, device=self._device)
+        encodings = self._encode(speeches)
+        for speech, start, encoding in zip(speeches, packing.starts, encodings, strict=True):
+            rows = context[start : start + speech.num_frames]
+            prompt = self._real(speech.reference["prompt_feat"]).reshape(-1, NUM_MELS)
+            rows[:, :NUM_MELS] = encoding
+            rows[:, NUM_MELS : 2 * NUM_MELS] = self._speaker(speech)
+            rows[: prompt.shape[0], 2 * NUM_MELS :] = prompt
+        return context
+
+    def _speaker(self, speech: Speech) -> torch.Tensor:
+        embedding = self._real(speech.reference["embedding"]).reshape(1, -1)
+        speaker: torch.Tensor = self._flow.spk_embed_affine_layer(F.normalize(embedding, dim=1))
+        return speaker
+
+    def _encode(self, speeches: Sequence[Speech]) -> list[torch.Tensor]:
+        """Return [F_i, 80] float32 for each speech."""
+        spoken = torch.cat([speech.tokens.reshape(-1).long() for speech in speeches]).to(self._device)
+        parts = torch.split(spoken, [speech.tokens.numel() for speech in speeches])
+        sequences = [
+            torch.cat([speech.reference["prompt_token"].reshape(-1).to(self._device, torch.int64), part])
+            for speech, part in zip(speeches, parts, strict=True)
+        ]
+        lengths = [sequence.numel() for sequence in sequences]
+        encodings: dict[int, torch.Tensor] = {}
+        for group in group_by_area(lengths, MAX_ENCODER_AREA):
+            tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
+            group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_half):
+                encoded = self._encoder(self._flow.input_embedding(tokens), group_lengths)
+                projected = self._flow.encoder_proj(encoded).float()
+            for row, index in enumerate(group):
+                encodings[index] = projected[row, : FRAMES_PER_TOKEN * lengths[index]]
+        return [encodings[index] for index in range(len(speeches))]
+
+    def _real(self, numbers: torch.Tensor) -> torch.Tensor:
+        return numbers.to(device=self._device, dtype=torch.float32)
