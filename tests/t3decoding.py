@@ -1,4 +1,4 @@
-"""What the tests of the T3 decoder share: prompts, the tokens that `generate_tokens` gives for them, and their noise."""
+"""What the tests of the T3 decoder share: prompts, what `generate_tokens` says to them, and their noise."""
 
 from __future__ import annotations
 

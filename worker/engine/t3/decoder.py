@@ -128,7 +128,7 @@ class Decoder:
             return
         with self._launching():
             self._prefill.warm_up()
-            self._graphs.capture(shapes(self.num_rows), self._stream)
+            self._graphs.capture(shapes(self.num_rows))
         self._stream.synchronize()
 
     def fits(self, prompt: Prompt) -> str | None:
