@@ -65,6 +65,21 @@ def add_rms_norm(
     return norm.add_rms_norm(x, residual, weight, eps)
 
 
+def linear_add_rms_norm(
+    x: torch.Tensor, packed: PackedLinear, residual: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `add_rms_norm(linear(x, packed), residual, weight, eps)`, to the rounding of one sum.
+
+    On CUDA an int8 product of few rows is split among programs; here the normalisation adds up their parts, and no
+    kernel of its own does.
+    """
+    if packed.absmax is None or not x.is_cuda:
+        return add_rms_norm(linear(x, packed), residual, weight, eps)
+    from worker.engine.kernels.fused import matmul, norm
+
+    return norm.add_rms_norm(matmul.partial_linear(x, packed.weight, packed.absmax), residual, weight, eps)
+
+
 def rope_and_store(
     qkv: torch.Tensor,
     cos: torch.Tensor,

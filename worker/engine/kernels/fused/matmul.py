@@ -94,7 +94,8 @@ def _few_rows(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile:
     return out
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# One compilation for any number of rows: prefill brings thousands of them, in all numbers.
+@triton.jit(do_not_specialize=["num_rows"])  # type: ignore[untyped-decorator]
 def _multiply(
     x_ptr: tl.tensor,
     weight_ptr: tl.tensor,
@@ -170,7 +171,7 @@ def _to_float(weight: tl.tensor, dtype: tl.constexpr, has_assembly: tl.constexpr
     """Convert int8 to float, which is exact.
 
     A float16 of bits 0x6400 + u is 1024 + u; four numbers so take five instructions where the conversion of the
-    hardware takes four, each at a quarter of the speed (Kim et al. 2022, arXiv 2211.10017, section 4.2).
+    hardware takes four, each at a quarter of the speed (Kim et al. 2022, arXiv 2211.10017, FasterTransformer).
     """
     if has_assembly:
         return tl.inline_asm_elementwise(

@@ -60,7 +60,7 @@ def _launch(
     )
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_rows"])  # type: ignore[untyped-decorator]
 def _rms_norm(
     x_ptr: tl.tensor,
     residual_ptr: tl.tensor,
