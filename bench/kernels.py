@@ -27,7 +27,7 @@ import torch.nn.functional as F  # noqa: N812, TID253
 
 from worker.engine import kernels
 from worker.engine.kernels import PackedLinear
-from worker.engine.kernels.fused import attention, matmul, norm, roundedmatmul
+from worker.engine.kernels.fused import attention, launching, matmul, norm, roundedmatmul
 from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, MAX_FEW_ROWS, TILES, Tile, few_rows_tile, tile_for
 
 #: More than the 60 MB of L2 of an H200.
@@ -264,13 +264,19 @@ def bench_small(results: dict[str, Any]) -> None:
 
 
 def bench_step(results: dict[str, Any]) -> None:
-    """Time all layers of a step on a context of 400 positions, and the head."""
+    """Time all layers of a step on a context of 400 positions, and the head, with and without overlapping kernels."""
     num_weights = (4 * HIDDEN * HIDDEN + 3 * HIDDEN * MLP) * LAYERS + VOCABULARY * HIDDEN
+    is_overlapped = launching.is_overlapped
     for precision, num_rows in product(("int8", "bf16"), (2, 4, 16, 64, 128, 256, 512)):
-        us = attempt(step_time, num_rows, precision)
         size = num_weights * (1 if precision == "int8" else 2) + LAYERS * num_rows * 2 * HIDDEN * 400 * 2
-        results[f"{precision} rows {num_rows}"] = {"us": us, "tb_s": size / us / 1e6}
-        say(f"  {precision} rows {num_rows}: {us:.0f} us, {size / us / 1e6:.2f} TB/s")
+        times = []
+        for overlaps in (False, True):
+            launching.is_overlapped = lambda device, overlaps=overlaps: overlaps
+            times.append(attempt(step_time, num_rows, precision))
+        results[f"{precision} rows {num_rows}"] = {"us": times[0], "overlapped_us": times[1]}
+        tb_s = size / min(times) / 1e6
+        say(f"  {precision} rows {num_rows}: {times[0]:.0f} us, overlapped {times[1]:.0f} us, {tb_s:.2f} TB/s")
+    launching.is_overlapped = is_overlapped
 
 
 def step_time(num_rows: int, precision: str) -> float:

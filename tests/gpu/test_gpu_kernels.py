@@ -145,16 +145,25 @@ def test_the_product_is_nearer_to_the_unquantised_layer_than_that_of_bitsandbyte
         assert ours < 0.75 * theirs
 
 
-def test_a_captured_step_follows_its_inputs() -> None:
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_a_captured_step_follows_its_inputs(monkeypatch: pytest.MonkeyPatch, *, overlaps: bool) -> None:
+    from worker.engine.kernels.fused import launching
+
+    monkeypatch.setattr(launching, "is_overlapped", lambda device: overlaps)
     num_rows, num_positions = 6, 200
-    packed = int8_layer(3 * HIDDEN, HIDDEN)
+    packed, output = int8_layer(3 * HIDDEN, HIDDEN), int8_layer(HIDDEN, HIDDEN)
+    norm = torch.full((HIDDEN,), 0.01, device="cuda", dtype=torch.float16)
     hidden, table = random(num_rows, HIDDEN).half(), random(num_positions, HEAD_SIZE)
     caches = random(2, num_rows, HEADS, num_positions, HEAD_SIZE, dtype=torch.float16)
     rows, positions = torch.arange(num_rows, device="cuda"), torch.zeros(num_rows, device="cuda", dtype=torch.int64)
 
     def step() -> torch.Tensor:
-        q = kernels.rope_and_store(kernels.linear(hidden, packed), table, table, rows, positions, *caches)
-        return kernels.decode_attention(q, *caches, rows, positions + 1)
+        out, lengths = hidden, positions + 1
+        for _ in range(5):
+            q = kernels.rope_and_store(kernels.linear(out, packed), table, table, rows, positions, *caches)
+            attended = kernels.decode_attention(q, *caches, rows, lengths).flatten(1)
+            out, _ = kernels.linear_add_rms_norm(attended, output, out, norm, 1e-5)
+        return out
 
     step()
     torch.cuda.synchronize()

@@ -14,6 +14,8 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
+from worker.engine.kernels.fused import launching
+
 #: Programs that fill an H200: 132 multiprocessors, several programs each so that loads of some hide sums of others.
 NUM_PROGRAMS: Final = 1024
 #: More splits than this have too few positions each to be worth a program.
@@ -69,7 +71,14 @@ def decode_attention(
     if plan.num_splits > 1:
         parts = q.new_empty(num_queries, plan.num_splits, head_size, dtype=torch.float32)
         sums = q.new_empty(num_queries, plan.num_splits, 2, dtype=torch.float32)
-    shape = {"num_heads": num_heads, "head_size": head_size, "block_d": triton.next_power_of_2(head_size)}
+    is_overlapped = launching.is_overlapped(q.device)
+    shared = {
+        "num_heads": num_heads,
+        "head_size": head_size,
+        "block_d": triton.next_power_of_2(head_size),
+        "is_overlapped": is_overlapped,
+        "launch_pdl": is_overlapped,
+    }
     _attend[(num_heads, num_entries, plan.num_splits)](
         q,
         k_cache,
@@ -84,11 +93,11 @@ def decode_attention(
         num_splits=plan.num_splits,
         block=plan.block,
         blocks_in_flight=plan.num_stages,
-        **shape,
+        **shared,
         num_warps=plan.num_warps,
     )
     if plan.num_splits > 1:
-        _join[(num_queries,)](parts, sums, out, num_splits=plan.num_splits, **shape, num_warps=1)
+        _join[(num_queries,)](parts, sums, out, num_splits=plan.num_splits, **shared, num_warps=1)
     return out
 
 
@@ -112,7 +121,11 @@ def _attend(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     head, entry, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row = tl.load(rows_ptr + entry).to(tl.int64)
     length = tl.load(lengths_ptr + entry).to(tl.int32)
@@ -165,7 +178,11 @@ def _join(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     query = tl.program_id(0)
     channel = tl.arange(0, block_d)
     split = tl.arange(0, num_splits)
