@@ -49,13 +49,36 @@ def built(model_dir: Path, **settings: object) -> Engine:
     )
 
 
+def refuse(*args: object, **kwargs: object) -> None:
+    raise AssertionError("a socket or a pickle was asked for")
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    engine = built(locked_checkpoint())
-    engine.load()
-    engine.warm_up()
+    """Both models, loaded and heard without a network, and with nothing unpickled."""
+    import torch
+
+    engine = built(locked_checkpoint(), require_lock=True)
+    stock_load = torch.load
+
+    def load_of_perth_only(path: object, *args: object, **kwargs: object) -> object:
+        # The watermark's own network is a part of the installed package, pinned with it.
+        return stock_load(path, *args, **kwargs) if "perth" in Path(str(path)).parts else refuse()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("socket.socket.connect", refuse)
+        patch.setattr("socket.getaddrinfo", refuse)
+        patch.setattr(torch, "load", load_of_perth_only)
+        engine.load()
+        engine.warm_up()
     yield engine
     engine.close(30)
+
+
+def test_both_models_speak_from_locked_files_without_a_network_or_a_pickle(engine: Engine) -> None:
+    """The fixture refuses them; the lock names a `.pt` file that is not there any more."""
+    assert engine.health().num_finished >= 2
+    assert not (locked_checkpoint() / "s3gen.pt").exists()
 
 
 @pytest.fixture(scope="module")
