@@ -12,6 +12,7 @@ layer, M rows of its input, R rows of a KV cache, S positions of each of its row
 | `linear(x, packed)` | x [M, K] | [M, N] |
 | `rms_norm(x, weight, eps)` | x [B, C], weight [C] | [B, C] |
 | `add_rms_norm(x, residual, weight, eps)` | x, residual [B, C], weight [C] | normed [B, C], x + residual [B, C] |
+| `linear_add_rms_norm(x, packed, residual, weight, eps)` | x [B, K], residual [B, N] | the two of `add_rms_norm` |
 | `rope_and_store(qkv, cos, sin, rows, positions, k_cache, v_cache)` | qkv [B, 3 H D] | q [B, H, D]; writes the caches |
 | `decode_attention(q, k_cache, v_cache, rows, lengths)` | q [B, H, D], caches [R, H, S, D] | [B, H, D] |
 | `silu_mul(gate_up)` | gate_up [B, 2 I], gate first | [B, I] |
@@ -24,6 +25,7 @@ from worker.engine.kernels.operations import (
     add_rms_norm,
     decode_attention,
     linear,
+    linear_add_rms_norm,
     rms_norm,
     rope_and_store,
     silu_mul,
@@ -35,6 +37,7 @@ __all__ = [
     "add_rms_norm",
     "decode_attention",
     "linear",
+    "linear_add_rms_norm",
     "rms_norm",
     "rope_and_store",
     "silu_mul",

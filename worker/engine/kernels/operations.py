@@ -18,6 +18,7 @@ def linear(x: torch.Tensor, packed: PackedLinear) -> torch.Tensor:
 
     A float weight is multiplied by cuBLAS. An int8 weight stays int8 in memory and becomes float16 in registers; the
     activations are not rounded to int8, so the result is nearer to the unquantised layer than that of bitsandbytes.
+    Beside float32 activations it becomes float32, in memory and at each call: exact, and slow.
 
     Args:
         x: [M, K], of the precision of a float weight; beside an int8 weight any float.
@@ -28,7 +29,7 @@ def linear(x: torch.Tensor, packed: PackedLinear) -> torch.Tensor:
     """
     if packed.absmax is None:
         return F.linear(x, packed.weight)
-    if not x.is_cuda:
+    if not _is_fused(x):
         return reference.linear(x, packed)
     from worker.engine.kernels.fused import matmul
 
@@ -63,6 +64,21 @@ def add_rms_norm(
     from worker.engine.kernels.fused import norm
 
     return norm.add_rms_norm(x, residual, weight, eps)
+
+
+def linear_add_rms_norm(
+    x: torch.Tensor, packed: PackedLinear, residual: torch.Tensor, weight: torch.Tensor, eps: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return `add_rms_norm(linear(x, packed), residual, weight, eps)`, to the rounding of one sum.
+
+    On CUDA an int8 product of few rows is split among programs; here the normalisation adds up their parts, and no
+    kernel of its own does.
+    """
+    if packed.absmax is None or not _is_fused(x):
+        return add_rms_norm(linear(x, packed), residual, weight, eps)
+    from worker.engine.kernels.fused import matmul, norm
+
+    return norm.add_rms_norm(matmul.partial_linear(x, packed.weight, packed.absmax), residual, weight, eps)
 
 
 def rope_and_store(
@@ -129,3 +145,8 @@ def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
     from worker.engine.kernels.fused import activation
 
     return activation.silu_mul(gate_up)
+
+
+def _is_fused(x: torch.Tensor) -> bool:
+    """Return whether int8 is multiplied by the tensor cores, which know no float32."""
+    return x.is_cuda and x.dtype != torch.float32

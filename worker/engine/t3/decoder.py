@@ -83,9 +83,7 @@ class Decoder:
         self._pending: deque[_Report] = deque()
         # None: the lanes have to be assigned anew before the next step.
         self._shape: StepShape | None = None
-        is_cuda = torch.device(device).type == "cuda"
-        self._stream = torch.cuda.Stream(device) if is_cuda else None
-        self._fetch_stream = torch.cuda.Stream(device) if is_cuda else None
+        self._stream, self._fetch_stream = _new_stream(device), _new_stream(device)
         # Not in inference mode: the modules of T3 share this memory, and others use them.
         with torch.no_grad():
             self._weights = join_weights(t3, num_positions=max_positions)
@@ -130,7 +128,7 @@ class Decoder:
             return
         with self._launching():
             self._prefill.warm_up()
-            self._graphs.capture(shapes(self.num_rows), self._stream)
+            self._graphs.capture(shapes(self.num_rows))
         self._stream.synchronize()
 
     def fits(self, prompt: Prompt) -> str | None:
@@ -249,3 +247,10 @@ class Decoder:
         """Launch on the decode stream."""
         with torch.inference_mode(), torch.cuda.stream(self._stream):
             yield
+
+
+def _new_stream(device: str | torch.device) -> torch.cuda.Stream | None:
+    """Return a new stream; None where there are none."""
+    if torch.device(device).type != "cuda":
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

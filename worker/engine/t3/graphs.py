@@ -25,22 +25,30 @@ class StepGraphs:
         self._step = step
         self._graphs: dict[StepShape, torch.cuda.CUDAGraph] = {}
 
-    def capture(self, shapes: Iterable[StepShape], stream: torch.cuda.Stream) -> None:
-        """Run and capture a step of each shape.
+    def capture(self, shapes: Iterable[StepShape]) -> None:
+        """Run and capture a step of each shape, on the current stream, which must not be the default one.
 
         Args:
             shapes: the largest first: all share one pool of memory, as no two run at the same time.
-            stream: where they will be replayed.
         """
         pool = torch.cuda.graph_pool_handle()
         for shape in shapes:
             for _ in range(_NUM_WARM_UPS):
                 self._step(shape)
+            # A step that still runs does not disturb a capture, but one that fails should fail here.
+            torch.cuda.current_stream().synchronize()
             graph = torch.cuda.CUDAGraph()
             # Other threads may allocate and launch meanwhile, on streams of theirs.
-            with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
+            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+            try:
                 self._step(shape)
+            finally:
+                graph.capture_end()
             self._graphs[shape] = graph
+
+    def forget(self) -> None:
+        """Run every step without a graph from here on."""
+        self._graphs.clear()
 
     def run(self, shape: StepShape) -> None:
         """Run a step: from its graph if there is one. Launches only."""

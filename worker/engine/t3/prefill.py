@@ -97,7 +97,7 @@ class Prefill:
         weights = self._weights
         columns = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         lengths = lengths.unsqueeze(1)
-        words = weights.text_embedding[tokens] * has_text.view(-1, 1, 1)
+        words = torch.where(has_text.view(-1, 1, 1), weights.text_embedding[tokens], 0.0)
         # The last column is never one of a text, and may lie behind the last position there is.
         positions = weights.text_positions[columns[0].clamp(max=weights.text_positions.shape[0] - 1)]
         start = weights.speech_embedding[weights.start_token] + weights.speech_positions[0]

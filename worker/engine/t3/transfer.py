@@ -27,7 +27,7 @@ class HostCopy:
         if values.is_cuda:
             self._values = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
             self._values.copy_(values, non_blocking=True)
-            self._arrived = torch.cuda.Event()
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrived.record()
         else:
             self._values = values.clone()
@@ -35,7 +35,7 @@ class HostCopy:
     @property
     def has_arrived(self) -> bool:
         """Whether `wait` would return at once."""
-        return self._arrived is None or self._arrived.query()
+        return self._arrived is None or bool(self._arrived.query())  # type: ignore[no-untyped-call]
 
     def wait(self) -> torch.Tensor:
         """Return the values, on the CPU."""

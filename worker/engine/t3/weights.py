@@ -15,8 +15,6 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 from worker.engine.kernels import PackedLinear
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from worker.models.checkpointfiles import Precision
 
 
@@ -120,7 +118,7 @@ def _join_layer(layer: Any) -> LayerWeights:
     )
 
 
-def _join(linears: Sequence[nn.Module]) -> PackedLinear:
+def _join(linears: Sequence[Any]) -> PackedLinear:
     """Pack layers over the same input, and let them share the packed memory."""
     packed = PackedLinear.pack(linears)
     start = 0

@@ -7,22 +7,53 @@ head, and used once.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
+from worker.engine.kernels.fused import launching
+
 #: Programs that fill an H200: 132 multiprocessors, several programs each so that loads of some hide sums of others.
 NUM_PROGRAMS: Final = 1024
 #: More splits than this have too few positions each to be worth a program.
 MAX_SPLITS: Final = 32
-#: Positions that a program takes at once.
-BLOCK: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the positions of a query are shared out.
+
+    Attributes:
+        num_splits: programs that share the positions of one query.
+        block: positions that a program takes at once.
+        num_warps: of 32 threads.
+        num_stages: blocks in flight.
+    """
+
+    num_splits: int
+    block: int = 64
+    num_warps: int = 4
+    num_stages: int = 1
+
+
+def plan_for(num_queries: int, max_positions: int) -> Plan:
+    """Return how to attend from so many queries (entries times heads) to at most so many positions."""
+    plan = Plan(num_splits=1)
+    wanted = triton.next_power_of_2(triton.cdiv(NUM_PROGRAMS, num_queries))
+    useful = triton.next_power_of_2(triton.cdiv(max_positions, plan.block))
+    return replace(plan, num_splits=min(wanted, useful, MAX_SPLITS))
 
 
 def decode_attention(
-    q: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor
+    q: torch.Tensor,
+    k_cache: torch.Tensor,
+    v_cache: torch.Tensor,
+    rows: torch.Tensor,
+    lengths: torch.Tensor,
+    plan: Plan | None = None,
 ) -> torch.Tensor:
     """See `worker.engine.kernels.operations`.
 
@@ -33,14 +64,22 @@ def decode_attention(
     num_entries, num_heads, head_size = q.shape
     assert k_cache.stride() == v_cache.stride()
     assert k_cache.stride(3) == 1
-    num_splits = splits_for(num_entries * num_heads, k_cache.shape[2])
+    num_queries = num_entries * num_heads
+    plan = plan or plan_for(num_queries, k_cache.shape[2])
     out = torch.empty_like(q)
     parts = sums = None
-    if num_splits > 1:
-        parts = q.new_empty(num_entries * num_heads, num_splits, head_size, dtype=torch.float32)
-        sums = q.new_empty(num_entries * num_heads, num_splits, 2, dtype=torch.float32)
-    shape = {"num_heads": num_heads, "head_size": head_size, "block_d": triton.next_power_of_2(head_size)}
-    _attend[(num_heads, num_entries, num_splits)](
+    if plan.num_splits > 1:
+        parts = q.new_empty(num_queries, plan.num_splits, head_size, dtype=torch.float32)
+        sums = q.new_empty(num_queries, plan.num_splits, 2, dtype=torch.float32)
+    is_overlapped = launching.is_overlapped(q.device)
+    shared = {
+        "num_heads": num_heads,
+        "head_size": head_size,
+        "block_d": triton.next_power_of_2(head_size),
+        "is_overlapped": is_overlapped,
+        "launch_pdl": is_overlapped,
+    }
+    _attend[(num_heads, num_entries, plan.num_splits)](
         q,
         k_cache,
         v_cache,
@@ -51,21 +90,15 @@ def decode_attention(
         sums,
         *k_cache.stride()[:3],
         1.0 / math.sqrt(head_size),
-        num_splits=num_splits,
-        block=BLOCK,
-        **shape,
-        num_warps=4,
+        num_splits=plan.num_splits,
+        block=plan.block,
+        blocks_in_flight=plan.num_stages,
+        **shared,
+        num_warps=plan.num_warps,
     )
-    if num_splits > 1:
-        _join[(num_entries * num_heads,)](parts, sums, out, num_splits=num_splits, **shape, num_warps=1)
+    if plan.num_splits > 1:
+        _join[(num_queries,)](parts, sums, out, num_splits=plan.num_splits, **shared, num_warps=1)
     return out
-
-
-def splits_for(num_queries: int, max_positions: int) -> int:
-    """Return into how many parts the positions of each query are split: a power of two."""
-    wanted: int = triton.next_power_of_2(triton.cdiv(NUM_PROGRAMS, num_queries))
-    useful: int = triton.next_power_of_2(triton.cdiv(max_positions, BLOCK))
-    return min(wanted, useful, MAX_SPLITS)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -84,10 +117,15 @@ def _attend(
     scale: tl.tensor,
     num_splits: tl.constexpr,
     block: tl.constexpr,
+    blocks_in_flight: tl.constexpr,
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     head, entry, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row = tl.load(rows_ptr + entry).to(tl.int64)
     length = tl.load(lengths_ptr + entry).to(tl.int32)
@@ -104,7 +142,7 @@ def _attend(
     top = tl.full([block], -1e30, dtype=tl.float32)
     total = tl.zeros([block], dtype=tl.float32)
     mixed = tl.zeros([block, block_d], dtype=tl.float32)
-    for start in range(split * width, end, block):
+    for start in tl.range(split * width, end, block, num_stages=blocks_in_flight):
         is_read = start + slot < end
         mask = is_read[:, None] & (channel < head_size)[None, :]
         at = offset + start * position_stride
@@ -140,7 +178,11 @@ def _join(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     query = tl.program_id(0)
     channel = tl.arange(0, block_d)
     split = tl.arange(0, num_splits)

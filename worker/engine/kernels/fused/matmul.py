@@ -7,18 +7,14 @@ added in a fixed order and without atomics, so that a result is the same every t
 
 from __future__ import annotations
 
-import os
-from typing import Final
-
 import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
+from worker.engine.kernels.fused import fewrows, launching
+from worker.engine.kernels.fused.conversion import to_float
 from worker.engine.kernels.fused.tiles import Tile, tile_for
 from worker.engine.kernels.packedlinear import INT8_MAX
-
-#: Triton's interpreter, with which the kernels are tested where there is no GPU, knows no assembly.
-HAS_ASSEMBLY: Final = os.environ.get("TRITON_INTERPRET", "0") == "0"
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None) -> torch.Tensor:
@@ -29,7 +25,14 @@ def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Ti
     out = x.new_empty(product.shape[1:])
     block = 1024
     _add_splits[(triton.cdiv(out.numel(), block),)](
-        product, out, out.numel(), num_splits=product.shape[0], block=block, num_warps=4
+        product,
+        out,
+        out.numel(),
+        num_splits=product.shape[0],
+        block=block,
+        is_overlapped=launching.is_overlapped(x.device),
+        launch_pdl=launching.is_overlapped(x.device),
+        num_warps=4,
     )
     return out
 
@@ -46,7 +49,7 @@ def partial_linear(
     num_outputs = weight.shape[0]
     tile = tile or tile_for(num_rows, num_outputs, num_inputs)
     if tile.block_m == 0:
-        return _few_rows(x, weight, absmax, tile)
+        return fewrows.linear(x, weight, absmax, tile)
     width = triton.cdiv(triton.cdiv(num_inputs, tile.num_splits), tile.block_k) * tile.block_k
     num_splits = triton.cdiv(num_inputs, width)
     shape = (num_rows, num_outputs)
@@ -64,37 +67,20 @@ def partial_linear(
         width,
         is_whole=num_splits * width == num_inputs,
         int8_max=INT8_MAX,
-        has_assembly=HAS_ASSEMBLY and x.dtype == torch.float16,
+        has_assembly=not launching.IS_INTERPRETED and x.dtype == torch.float16,
         block_m=tile.block_m,
         block_n=tile.block_n,
         block_k=tile.block_k,
+        is_overlapped=launching.is_overlapped(x.device),
+        launch_pdl=launching.is_overlapped(x.device),
         num_warps=tile.num_warps,
         num_stages=tile.num_stages,
     )
     return out
 
 
-def _few_rows(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile) -> torch.Tensor:
-    num_rows, num_inputs = x.shape
-    out = x.new_empty(num_rows, weight.shape[0])
-    _multiply_few[(triton.cdiv(weight.shape[0], tile.block_n),)](
-        x,
-        weight,
-        absmax,
-        out,
-        weight.shape[0],
-        num_rows=num_rows,
-        num_inputs=num_inputs,
-        int8_max=INT8_MAX,
-        has_assembly=HAS_ASSEMBLY,
-        block_n=tile.block_n,
-        block_k=tile.block_k,
-        num_warps=tile.num_warps,
-    )
-    return out
-
-
-@triton.jit  # type: ignore[untyped-decorator]
+# One compilation for any number of rows: prefill brings thousands of them, in all numbers.
+@triton.jit(do_not_specialize=["num_rows"])  # type: ignore[untyped-decorator]
 def _multiply(
     x_ptr: tl.tensor,
     weight_ptr: tl.tensor,
@@ -110,7 +96,11 @@ def _multiply(
     block_m: tl.constexpr,
     block_n: tl.constexpr,
     block_k: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     # The transposed product: Hopper's tensor cores take their left side from registers, where the weights are
     # converted, and their left side has at least 64 rows, which outputs fill and a few rows of input would not.
     split = tl.program_id(2)
@@ -129,7 +119,7 @@ def _multiply(
             is_inside = start + k < num_inputs
             weight = tl.load(weight_at, mask=is_inside[None, :], other=0)
             x = tl.load(x_at, mask=is_inside[:, None], other=0.0)
-        sums = tl.dot(_to_float(weight, x.dtype, has_assembly), x, sums, input_precision="ieee")
+        sums = tl.dot(to_float(weight, x.dtype, has_assembly), x, sums, input_precision="ieee")
         weight_at += block_k
         x_at += block_k
     scale = tl.load(absmax_ptr + n, mask=n < num_outputs, other=0.0) / int8_max
@@ -139,61 +129,17 @@ def _multiply(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _multiply_few(
-    x_ptr: tl.tensor,
-    weight_ptr: tl.tensor,
-    absmax_ptr: tl.tensor,
-    out_ptr: tl.tensor,
-    num_outputs: tl.tensor,
-    num_rows: tl.constexpr,
-    num_inputs: tl.constexpr,
-    int8_max: tl.constexpr,
-    has_assembly: tl.constexpr,
-    block_n: tl.constexpr,
-    block_k: tl.constexpr,
-) -> None:
-    # Whole rows of the weight, read once and kept in registers, for all rows of the input.
-    n = tl.program_id(0) * block_n + tl.arange(0, block_n)
-    k = tl.arange(0, block_k)
-    is_input, is_output = k < num_inputs, n < num_outputs
-    at = weight_ptr + tl.minimum(n, num_outputs - 1)[:, None] * num_inputs + k[None, :]
-    weight = _to_float(tl.load(at, mask=is_input[None, :], other=0), tl.float16, has_assembly)
-    scale = tl.load(absmax_ptr + n, mask=is_output, other=0.0) / int8_max
-    for m in tl.static_range(num_rows):
-        x = tl.load(x_ptr + m * num_inputs + k, mask=is_input, other=0.0).to(tl.float32)
-        out = tl.sum(weight.to(tl.float32) * x[None, :], axis=1) * scale
-        tl.store(out_ptr + m * num_outputs + n, out.to(out_ptr.dtype.element_ty), mask=is_output)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _to_float(weight: tl.tensor, dtype: tl.constexpr, has_assembly: tl.constexpr) -> tl.tensor:
-    """Convert int8 to float, which is exact.
-
-    A float16 of bits 0x6400 + u is 1024 + u; four numbers so take five instructions where the conversion of the
-    hardware takes four, each at a quarter of the speed (Kim et al. 2022, arXiv 2211.10017, section 4.2).
-    """
-    if has_assembly:
-        return tl.inline_asm_elementwise(
-            """{ .reg .b32 u, zero;
-            mov.b32 zero, 0x64806480;
-            xor.b32 u, $2, 0x80808080;
-            prmt.b32 $0, u, 0x64646464, 0x4140;
-            prmt.b32 $1, u, 0x64646464, 0x4342;
-            sub.f16x2 $0, $0, zero;
-            sub.f16x2 $1, $1, zero; }""",
-            "=r,=r,r",
-            [weight],
-            dtype=tl.float16,
-            is_pure=True,
-            pack=4,
-        )
-    return weight.to(dtype)
-
-
-@triton.jit  # type: ignore[untyped-decorator]
 def _add_splits(
-    parts_ptr: tl.tensor, out_ptr: tl.tensor, num_numbers: tl.tensor, num_splits: tl.constexpr, block: tl.constexpr
+    parts_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    num_numbers: tl.tensor,
+    num_splits: tl.constexpr,
+    block: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     at = tl.program_id(0) * block + tl.arange(0, block)
     is_inside = at < num_numbers
     total = tl.zeros([block], dtype=tl.float32)

@@ -11,6 +11,8 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
+from worker.engine.kernels.fused import launching
+
 #: Heads of a program: four programs an entry keep the GPU busy at a few entries, and are few enough at many.
 HEADS: Final = 4
 
@@ -44,6 +46,8 @@ def rope_and_store(
         num_heads=num_heads,
         head_size=head_size,
         heads=HEADS,
+        is_overlapped=launching.is_overlapped(qkv.device),
+        launch_pdl=launching.is_overlapped(qkv.device),
         num_warps=1,
     )
     return q
@@ -65,7 +69,11 @@ def _rope_and_store(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     heads: tl.constexpr,
+    is_overlapped: tl.constexpr,
 ) -> None:
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
     half: tl.constexpr = head_size // 2
     width: tl.constexpr = num_heads * head_size
     entry = tl.program_id(0)

@@ -1,0 +1,269 @@
+"""The decoder on a GPU, at full size with random weights: its graphs, kernels and streams change no token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.gpu
+
+NUM_TOKENS = 40
+MAX_POSITIONS = 34 + 130 + NUM_TOKENS + 2
+PENALTY = 1.2
+
+
+def t3_of(precision: str, model: str = "english") -> Any:
+    from bench.random_t3 import random_t3
+
+    return random_t3(model, precision=precision)
+
+
+def make_decoder(t3: Any, precision: str, *, num_slots: int = 8) -> Any:
+    from worker.engine.t3.decoder import Decoder
+
+    decoder = Decoder(t3, precision=precision, num_slots=num_slots, max_positions=MAX_POSITIONS, device="cuda")
+    decoder.warm_up()
+    return decoder
+
+
+@pytest.fixture(scope="module")
+def voices() -> Any:
+    from bench.random_t3 import random_voice
+
+    return [random_voice(seed=seed) for seed in (1, 2)]
+
+
+@pytest.fixture
+def prompts(voices: Any) -> Callable[..., list[Any]]:
+    from bench.random_t3 import random_text
+    from worker.engine.t3.prompt import Prompt
+    from worker.models.sampling import Sampling
+
+    samplings = [
+        Sampling(),
+        Sampling(min_p=1.0),
+        Sampling(cfg_weight=0.0),
+        Sampling(temperature=1.2, min_p=0.0, top_p=0.9),
+    ]
+
+    def make(num_prompts: int, *, is_plain: bool = False) -> list[Any]:
+        return [
+            Prompt(
+                text_tokens=random_text(20 + 13 * number % 100, seed=number),
+                voice=voices[number % 2],
+                exaggeration=0.5 + 0.25 * (number % 3),
+                sampling=samplings[number % (2 if is_plain else 4)],
+                seed=2**31 + 77 * number,
+                max_tokens=NUM_TOKENS,
+            )
+            for number in range(num_prompts)
+        ]
+
+    return make
+
+
+def speak(decoder: Any, prompts: list[Any], *, num_steps: int = 7) -> list[list[int]]:
+    """Speak prompts, as many at once as there is room for; returns the tokens of each."""
+    waiting, slot_of, found = list(range(len(prompts))), {}, {}
+    while waiting or decoder.num_live:
+        fitting = []
+        while waiting and decoder.can_admit([prompts[number] for number in [*fitting, waiting[0]]]):
+            fitting.append(waiting.pop(0))
+        slots = decoder.admit([prompts[number] for number in fitting])
+        slot_of.update(zip(slots, fitting, strict=True))
+        decoder.step(num_steps)
+        for spoken in decoder.poll():
+            assert spoken.is_finite
+            found[slot_of[spoken.slot]] = spoken.tokens.tolist()
+    return [found[number] for number in range(len(prompts))]
+
+
+@contextmanager
+def noise_of(seed: int) -> Iterator[None]:
+    """Let `generate_tokens` draw with the noise of the decoder."""
+    import torch
+
+    from worker.engine.t3.noise import exponential_noise
+
+    multinomial, steps = torch.multinomial, iter(range(10_000))
+
+    def draw(probabilities: Any, **_options: Any) -> Any:
+        seeds = torch.tensor([seed], device=probabilities.device)
+        step = torch.tensor([next(steps)], device=probabilities.device)
+        return (probabilities / exponential_noise(seeds, step, probabilities.shape[1])).argmax(-1, keepdim=True)
+
+    torch.multinomial = draw
+    try:
+        yield
+    finally:
+        torch.multinomial = multinomial
+
+
+def expected(t3: Any, prompt: Any) -> list[int]:
+    from dataclasses import replace
+
+    import torch
+
+    from worker.models.generation import generate_tokens
+
+    voice = replace(prompt.voice, emotion_adv=torch.full((1, 1, 1), prompt.exaggeration, device="cuda"))
+    with noise_of(prompt.seed):
+        tokens, _ = generate_tokens(t3, voice, prompt.text_tokens, prompt.sampling, max_tokens=prompt.max_tokens)
+    return tokens.tolist()
+
+
+@pytest.mark.parametrize("model", ["english", "multilingual"])
+def test_in_float32_the_tokens_are_those_of_generate_tokens(
+    model: str, prompts: Callable[..., list[Any]], figures: dict[str, Any]
+) -> None:
+    t3 = t3_of("fp32", model)
+    cases = prompts(5)
+    alone = [expected(t3, prompt) for prompt in cases]
+    together = speak(make_decoder(t3, "fp32", num_slots=4), cases)
+    equal = sum(ours == theirs for ours, theirs in zip(together, alone, strict=True))
+    figures[f"{model}, fp32, prompts equal to generate_tokens"] = f"{equal} of {len(cases)}"
+    assert together == alone
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8", "bf16"])
+def test_a_graph_does_what_the_step_does(precision: str, prompts: Callable[..., list[Any]]) -> None:
+    decoder = make_decoder(t3_of(precision), precision)
+    cases = prompts(6)
+    by_graph = speak(decoder, cases)
+    decoder._graphs.forget()
+    assert speak(decoder, cases) == by_graph
+
+
+def test_slots_and_order_of_admission_change_no_token_in_int8(
+    prompts: Callable[..., list[Any]], figures: dict[str, Any]
+) -> None:
+    """Batches of one size: another size may take another kernel, which rounds otherwise in half precision."""
+    decoder = make_decoder(t3_of("int8"), "int8")
+    cases = prompts(8, is_plain=True)
+    order = [5, 2, 7, 0, 3, 6, 1, 4]
+    straight = speak(decoder, cases)
+    shuffled = speak(decoder, [cases[number] for number in order])
+    figures["int8, tokens equal in another order"] = shuffled == [straight[number] for number in order]
+    assert shuffled == [straight[number] for number in order]
+
+
+def test_nothing_but_a_late_poll_waits_for_the_gpu(prompts: Callable[..., list[Any]]) -> None:
+    import torch
+
+    decoder = make_decoder(t3_of("bf16"), "bf16")
+    cases = prompts(8)
+    speak(decoder, cases[:4])
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        decoder.admit(cases[:4])
+        decoder.step(5)
+        decoder.poll()
+        decoder.release([0])
+        decoder.step(5)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert decoder.poll(is_blocking=True) == []
+
+
+def test_the_fused_kernel_draws_what_the_plain_operations_draw() -> None:
+    import torch
+
+    from worker.engine.t3.noise import exponential_noise
+    from worker.engine.t3.sampler import Sampler
+    from worker.engine.t3.slotstate import SlotState
+
+    num_slots, vocabulary = 64, 8194
+    torch.manual_seed(0)
+    states = []
+    logits = 3 * torch.randn(40, 2 * num_slots, vocabulary, device="cuda")
+    verdicts = torch.randint(0, 40, (40, num_slots), device="cuda").clamp(max=3) % 3
+    for draw_noise in (None, exponential_noise):
+        state = SlotState(
+            num_rows=num_slots,
+            num_positions=64,
+            num_speech_tokens=vocabulary,
+            start_token=6561,
+            device=torch.device("cuda"),
+        )
+        lanes = torch.arange(num_slots, device="cuda")
+        state.is_done[:num_slots], state.is_finite[:num_slots], state.max_tokens[:num_slots] = 0, 1, 30
+        state.seed[:num_slots] = lanes * 1_000_003 % 2**32
+        state.min_p.fill_(0.02)
+        state.cfg_weight.fill_(0.5)
+        state.repetition_penalty.fill_(PENALTY)
+        state.temperature.fill_(0.8)
+        state.num_forced[:4] = torch.tensor([0, 3, 9, 29], device="cuda")
+        sampler = Sampler(state, stop_token=6562, draw_noise=draw_noise)
+        for step in range(40):
+            values = logits[step].clone()
+            if step == 7:
+                values[11, 5] = float("nan")
+            sampler(values, lanes, lanes + num_slots, verdicts[step], has_top_p=False)
+        states.append(state)
+    fused, plain = states
+    assert torch.equal(fused.watched[:, :num_slots], plain.watched[:, :num_slots])
+    assert fused.is_finite[11] == 0
+    assert torch.equal(fused.output, plain.output)
+    assert torch.equal(fused.seen[:num_slots], plain.seen[:num_slots])
+    assert torch.equal(fused.length, plain.length)
+
+
+def test_noise_is_the_same_on_both_devices() -> None:
+    import torch
+
+    from worker.engine.t3.noise import exponential_noise
+
+    seeds, steps = torch.tensor([0, 1, 2**32 - 1]), torch.tensor([0, 7, 999])
+    on_cpu = exponential_noise(seeds, steps, 8194)
+    on_gpu = exponential_noise(seeds.cuda(), steps.cuda(), 8194).cpu()
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=2e-6, atol=1e-7)
+
+
+def test_int8_logits_are_nearer_to_full_precision_than_those_of_bitsandbytes(
+    prompts: Callable[..., list[Any]], figures: dict[str, Any]
+) -> None:
+    import torch
+
+    (prompt,) = prompts(1, is_plain=True)
+    full, theirs = logits_of_modules(t3_of("fp32"), prompt), logits_of_modules(t3_of("int8"), prompt)
+    ours = logits_of_decoder(t3_of("int8"), prompt)
+    scale = full.std()
+    errors = {
+        "ours": ((ours - full).std() / scale).item(),
+        "bitsandbytes": ((theirs - full).std() / scale).item(),
+        "ours against bitsandbytes": ((ours - theirs).std() / scale).item(),
+    }
+    figures["int8, error of the first logits over their deviation"] = errors
+    assert torch.isfinite(ours).all()
+    assert errors["ours"] <= errors["bitsandbytes"]
+
+
+def logits_of_modules(t3: Any, prompt: Any) -> Any:
+    """Return the first logits [2, V] float32 by the modules of T3 alone."""
+    import torch
+
+    from worker.models.generation import attention_kernels, prefix
+
+    with torch.inference_mode():
+        embeds, _ = prefix(t3, prompt.voice, prompt.text_tokens, prompt.sampling.cfg_weight)
+        with attention_kernels(embeds.dtype):
+            hidden = t3.tfmr(inputs_embeds=embeds, use_cache=False).last_hidden_state
+        return t3.speech_head(hidden)[:, -1].float()
+
+
+def logits_of_decoder(t3: Any, prompt: Any) -> Any:
+    import torch
+
+    decoder = make_decoder(t3, "int8", num_slots=1)
+    from dataclasses import replace
+
+    decoder.admit([replace(prompt, exaggeration=0.5)])
+    torch.cuda.synchronize()
+    with torch.inference_mode():
+        shape = decoder._lanes.assign(list(decoder._live.values()))
+        rows, owners, _ = decoder._lanes.of(shape)
+        return decoder._graphs._step._logits(rows, owners).float()

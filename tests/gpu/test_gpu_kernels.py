@@ -1,0 +1,179 @@
+"""The Triton kernels on a real GPU, at T3's shapes: against the torch references, and int8 against bitsandbytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch  # noqa: TID253 - the tests compare with torch
+
+from worker.engine import kernels
+from worker.engine.kernels import PackedLinear, reference
+
+pytestmark = pytest.mark.gpu
+
+HEADS, HEAD_SIZE, HIDDEN, MLP, VOCABULARY = 16, 64, 1024, 4096, 8194
+SHAPES = [(3 * HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (2 * MLP, HIDDEN), (HIDDEN, MLP), (VOCABULARY, HIDDEN)]
+DTYPES = [torch.float32, torch.bfloat16, torch.float16]
+#: One unit in the last place of what was rounded once more or less, and sums in another order.
+TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2**-6, torch.float16: 2**-9}
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(0)
+
+
+def random(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(*shape, device="cuda").to(dtype)
+
+
+def assert_close(actual: torch.Tensor, expected: torch.Tensor) -> None:
+    tolerance = TOLERANCE[expected.dtype]
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def relative_error(actual: torch.Tensor, exact: torch.Tensor) -> float:
+    return ((actual.float() - exact).norm() / exact.norm()).item()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("num_rows", [1, 2, 257])
+def test_row_operations_equal_their_references(num_rows: int, dtype: torch.dtype) -> None:
+    x, residual = random(num_rows, HIDDEN, dtype=dtype), random(num_rows, HIDDEN, dtype=dtype)
+    weight, gate_up = random(HIDDEN, dtype=dtype), random(num_rows, 2 * MLP, dtype=dtype)
+    assert_close(kernels.rms_norm(x, weight, 1e-5), reference.rms_norm(x, weight, 1e-5))
+    normed, total = kernels.add_rms_norm(x, residual, weight, 1e-5)
+    expected_normed, expected_total = reference.add_rms_norm(x, residual, weight, 1e-5)
+    assert torch.equal(total, expected_total)
+    assert_close(normed, expected_normed)
+    assert_close(kernels.silu_mul(gate_up), reference.silu_mul(gate_up))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("num_rows", [1, 64, 256])
+def test_rotation_and_attention_equal_their_references(num_rows: int, dtype: torch.dtype) -> None:
+    num_positions = 1100
+    qkv = random(num_rows, 3 * HIDDEN, dtype=dtype)
+    angles = random(num_positions, HEAD_SIZE // 2).repeat(1, 2)
+    cos, sin = angles.cos(), angles.sin()
+    rows = torch.randperm(num_rows + 3, device="cuda")[:num_rows]
+    lengths = torch.randint(1, num_positions + 1, (num_rows,), device="cuda")
+    lengths[0] = num_positions
+    lengths[-1] = 1
+    caches = random(2, num_rows + 3, HEADS, num_positions, HEAD_SIZE, dtype=dtype)
+    is_unread = torch.arange(num_positions, device="cuda") >= (lengths - 1).view(-1, 1)
+    for cache in caches:
+        cache[rows] = cache[rows].masked_fill(is_unread[:, None, :, None], torch.nan)
+    expected_caches = caches.clone()
+    arguments = (qkv, cos, sin, rows, lengths - 1)
+    q = kernels.rope_and_store(*arguments, *caches)
+    assert_close(q, reference.rope_and_store(*arguments, *expected_caches))
+    assert torch.equal(caches.isnan(), expected_caches.isnan())
+    assert_close(caches.nan_to_num(), expected_caches.nan_to_num())
+    attended = kernels.decode_attention(q, *caches, rows, lengths)
+    # In smaller groups: the reference makes float32 copies of what it reads.
+    for part in torch.arange(num_rows, device="cuda").split(32):
+        expected = reference.decode_attention(q[part], *caches, rows[part], lengths[part])
+        assert_close(attended[part], expected)
+
+
+@pytest.mark.parametrize("num_splits", [1, 4, 32])
+def test_attention_does_not_depend_on_the_splits(num_splits: int) -> None:
+    from worker.engine.kernels.fused import attention
+
+    q, caches = random(3, HEADS, HEAD_SIZE), random(2, 3, HEADS, 300, HEAD_SIZE)
+    rows, lengths = torch.tensor([2, 0, 1], device="cuda"), torch.tensor([1, 300, 129], device="cuda")
+    actual = attention.decode_attention(q, *caches, rows, lengths, attention.Plan(num_splits))
+    assert_close(actual, reference.decode_attention(q, *caches, rows, lengths))
+
+
+def int8_layer(num_outputs: int, num_inputs: int) -> PackedLinear:
+    weight = torch.randint(-127, 128, (num_outputs, num_inputs), device="cuda", dtype=torch.int8)
+    return PackedLinear(weight, torch.rand(num_outputs, device="cuda") + 0.5)
+
+
+@pytest.mark.parametrize("num_rows", [2, 8, 1024])
+def test_int8_becomes_float_exactly(num_rows: int) -> None:
+    """All 256 values, by multiplying rows of the identity."""
+    weight = torch.arange(-128, 128, device="cuda").to(torch.int8).repeat(64, 4)
+    packed = PackedLinear(weight, torch.full((64,), 127.0, device="cuda"))
+    for start in range(0, 1024, num_rows):
+        x = torch.eye(1024, device="cuda", dtype=torch.float16)[start : start + num_rows]
+        assert torch.equal(kernels.linear(x, packed), weight.T[start : start + num_rows].half())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_int8_products_of_any_height_are_exact_but_for_the_last_rounding(
+    shape: tuple[int, int], dtype: torch.dtype
+) -> None:
+    packed = int8_layer(*shape)
+    weight = packed.dequantized().double()
+    limit = {torch.float32: 2e-6, torch.bfloat16: 2**-8, torch.float16: 2**-11}[dtype]
+    for num_rows in (1, 2, 5, 8, 9, 16, 31, 64, 100, 256, 512, 700):
+        x = random(num_rows, shape[1], dtype=dtype) / shape[1] ** 0.5
+        actual = kernels.linear(x, packed)
+        exact = (x.double() @ weight.T).float()
+        assert relative_error(actual, exact) < limit, num_rows
+        assert torch.equal(actual, kernels.linear(x, packed)), num_rows
+
+
+@pytest.mark.parametrize("num_rows", [2, 16, 256])
+def test_a_product_and_the_sum_and_norm_behind_it_are_one(num_rows: int) -> None:
+    packed = int8_layer(HIDDEN, MLP)
+    x, residual = random(num_rows, MLP).half() / 64, random(num_rows, HIDDEN).half()
+    weight = random(HIDDEN).half()
+    normed, total = kernels.linear_add_rms_norm(x, packed, residual, weight, 1e-5)
+    expected_normed, expected_total = kernels.add_rms_norm(kernels.linear(x, packed), residual, weight, 1e-5)
+    assert_close(total, expected_total)
+    assert_close(normed, expected_normed)
+
+
+def test_the_product_is_nearer_to_the_unquantised_layer_than_that_of_bitsandbytes(figures: dict[str, Any]) -> None:
+    from worker.models.quantization import quantize_t3
+
+    for num_outputs, num_inputs in SHAPES:
+        layers = torch.nn.ModuleList([torch.nn.Linear(num_inputs, num_outputs, bias=False)])
+        weight = layers[0].weight.detach().cuda()
+        quantize_t3(layers, "cuda")
+        x = random(64, num_inputs).half()
+        exact = x.float() @ weight.T
+        ours = relative_error(kernels.linear(x, PackedLinear.pack(list(layers))), exact)
+        theirs = relative_error(layers[0](x), exact)
+        figures[f"{num_outputs}x{num_inputs}"] = {"relative_error": ours, "relative_error_of_bitsandbytes": theirs}
+        assert ours < 0.75 * theirs
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_a_captured_step_follows_its_inputs(monkeypatch: pytest.MonkeyPatch, *, overlaps: bool) -> None:
+    from worker.engine.kernels.fused import launching
+
+    monkeypatch.setattr(launching, "is_overlapped", lambda device: overlaps)
+    num_rows, num_positions = 6, 200
+    packed, output = int8_layer(3 * HIDDEN, HIDDEN), int8_layer(HIDDEN, HIDDEN)
+    norm = torch.full((HIDDEN,), 0.01, device="cuda", dtype=torch.float16)
+    hidden, table = random(num_rows, HIDDEN).half(), random(num_positions, HEAD_SIZE)
+    caches = random(2, num_rows, HEADS, num_positions, HEAD_SIZE, dtype=torch.float16)
+    rows, positions = torch.arange(num_rows, device="cuda"), torch.zeros(num_rows, device="cuda", dtype=torch.int64)
+
+    def step() -> torch.Tensor:
+        out, lengths = hidden, positions + 1
+        for _ in range(5):
+            q = kernels.rope_and_store(kernels.linear(out, packed), table, table, rows, positions, *caches)
+            attended = kernels.decode_attention(q, *caches, rows, lengths).flatten(1)
+            out, _ = kernels.linear_add_rms_norm(attended, output, out, norm, 1e-5)
+        return out
+
+    step()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = step()
+    for position in (3, 199, 64):
+        hidden.copy_(random(num_rows, HIDDEN).half())
+        positions.fill_(position)
+        rows.copy_(rows.roll(1))
+        graph.replay()
+        actual = captured.clone()
+        assert torch.equal(actual, step())

@@ -1,0 +1,73 @@
+"""The product of a few rows of float activations and int8 weights on CUDA, without tensor cores.
+
+Knows nothing of layers. What bounds it is memory: each weight is used once or twice for every byte that is read.
+"""
+
+from __future__ import annotations
+
+import torch  # noqa: TID253 - imported with the engine that needs it
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
+
+from worker.engine.kernels.fused import launching
+from worker.engine.kernels.fused.conversion import to_float
+from worker.engine.kernels.fused.tiles import Tile
+from worker.engine.kernels.packedlinear import INT8_MAX
+
+
+def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile) -> torch.Tensor:
+    """Multiply x [M, K] by weight [N, K] int8 of scales absmax [N]; returns [M, N] in the precision of x.
+
+    Each M is a compilation of its own: a handful, of the smallest batches.
+    """
+    num_rows, num_inputs = x.shape
+    out = x.new_empty(num_rows, weight.shape[0])
+    _multiply_few[(triton.cdiv(weight.shape[0], tile.block_n),)](
+        x,
+        weight,
+        absmax,
+        out,
+        weight.shape[0],
+        num_rows=num_rows,
+        num_inputs=num_inputs,
+        int8_max=INT8_MAX,
+        has_assembly=not launching.IS_INTERPRETED,
+        block_n=tile.block_n,
+        block_k=tile.block_k,
+        is_overlapped=launching.is_overlapped(x.device),
+        launch_pdl=launching.is_overlapped(x.device),
+        num_warps=tile.num_warps,
+    )
+    return out
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _multiply_few(
+    x_ptr: tl.tensor,
+    weight_ptr: tl.tensor,
+    absmax_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    num_outputs: tl.tensor,
+    num_rows: tl.constexpr,
+    num_inputs: tl.constexpr,
+    int8_max: tl.constexpr,
+    has_assembly: tl.constexpr,
+    block_n: tl.constexpr,
+    block_k: tl.constexpr,
+    is_overlapped: tl.constexpr,
+) -> None:
+    # Whole rows of the weight, read once and kept in registers, for all rows of the input.
+    n = tl.program_id(0) * block_n + tl.arange(0, block_n)
+    k = tl.arange(0, block_k)
+    is_input, is_output = k < num_inputs, n < num_outputs
+    at = weight_ptr + tl.minimum(n, num_outputs - 1)[:, None] * num_inputs + k[None, :]
+    weight = to_float(tl.load(at, mask=is_input[None, :], other=0), tl.float16, has_assembly)
+    scale = tl.load(absmax_ptr + n, mask=is_output, other=0.0) / int8_max
+    # The weights never change: they are on their way before the input is there.
+    if is_overlapped:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
+    for m in tl.static_range(num_rows):
+        x = tl.load(x_ptr + m * num_inputs + k, mask=is_input, other=0.0).to(tl.float32)
+        out = tl.sum(weight.to(tl.float32) * x[None, :], axis=1) * scale
+        tl.store(out_ptr + m * num_outputs + n, out.to(out_ptr.dtype.element_ty), mask=is_output)
