@@ -16,6 +16,9 @@ from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 from worker.engine.s3gen.batch import MAX_SPEECHES
 from worker.engine.s3gen.estimator import Attention
 
+#: Query rows that one program of our kernel works on.
+TILE_ROWS: Final = 128
+
 #: First row of a sequence, and the row behind its last.
 Bounds = tuple[int, int]
 
@@ -53,6 +56,11 @@ def flash(max_length: int) -> AttentionForm:
     return AttentionForm(_boundaries_table, partial(_attend_flash, max_length), is_table_on_device=True)
 
 
+def tiled() -> AttentionForm:
+    """Return attention by our own kernel over tiles of query rows: CUDA, half precision."""
+    return AttentionForm(_tiles_table, _attend_tiled, is_table_on_device=True)
+
+
 def _bounds_table(bounds: Sequence[Bounds], _num_rows: int) -> torch.Tensor:
     return torch.tensor(bounds, dtype=torch.int64).view(-1, 2)
 
@@ -81,4 +89,26 @@ def _attend_flash(max_length: int, joined: torch.Tensor, table: torch.Tensor) ->
     query, key, value = joined.unbind(1)
     attended = varlen_attn(query, key, value, table, table, max_length, max_length)
     assert isinstance(attended, torch.Tensor), "nothing but the result was asked for"
+    return attended
+
+
+def _tiles_table(bounds: Sequence[Bounds], num_rows: int) -> torch.Tensor:
+    """Return [tiles, 3] int32: first query row, the sequence's first row and the row behind its last.
+
+    Tiles of long sequences come first, so that the last ones to run are short. Unused tiles are zero.
+    """
+    tiles = [
+        (row, start, end)
+        for start, end in sorted(bounds, key=lambda pair: pair[0] - pair[1])
+        for row in range(start, end, TILE_ROWS)
+    ]
+    table = torch.zeros(num_rows // TILE_ROWS + MAX_SEQUENCES, 3, dtype=torch.int32)
+    table[: len(tiles)] = torch.tensor(tiles, dtype=torch.int32).view(-1, 3)
+    return table
+
+
+def _attend_tiled(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    from worker.engine.s3gen.attentionkernel import attend_tiles
+
+    attended: torch.Tensor = attend_tiles(joined, table)
     return attended

@@ -7,15 +7,18 @@ samples or watermarks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 
+from worker.engine.s3gen.attention import one_by_one, tiled
 from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, split_batches
 from worker.engine.s3gen.encoder import Encoder
+from worker.engine.s3gen.graphs import GraphedSolver
 from worker.engine.s3gen.noise import flow_noise
+from worker.engine.s3gen.sections import compiled
 from worker.engine.s3gen.solver import NUM_MELS, Solver
 from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
 from worker.errors import SynthesisError
@@ -25,10 +28,36 @@ from worker.errors import SynthesisError
 MAX_ENCODER_AREA: Final = 8_000_000
 
 
+#: `fp32` gives what chatterbox-tts gives; `bf16` multiplies in bf16 and keeps state, sums and norms of the encoder in
+#: float32.
+FlowPrecision = Literal["fp32", "bf16"]
+
+
+def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, max_frames: int) -> Flow:
+    """Return the fastest flow that a device and a precision allow.
+
+    Args:
+        module: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
+        device: of everything.
+        precision: see `FlowPrecision`.
+        max_frames: packed frames of a batch, those of the prompts included.
+    """
+    is_half = precision == "bf16"
+    dtype = torch.bfloat16 if is_half else torch.float32
+    if device.type == "cuda" and is_half:
+        fast = Solver(module.decoder, tiled(), dtype=dtype, device=device, section=compiled())
+        solver: Solver | GraphedSolver = GraphedSolver(fast, max_frames=max_frames)
+    else:
+        solver = Solver(module.decoder, one_by_one(), dtype=dtype, device=device)
+    return Flow(module, solver, device=device, is_half=is_half, max_frames=max_frames)
+
+
 class Flow:
     """Turns batches of speeches into mel frames."""
 
-    def __init__(self, flow: Any, solver: Solver, *, device: torch.device, is_half: bool, max_frames: int) -> None:
+    def __init__(
+        self, flow: Any, solver: Solver | GraphedSolver, *, device: torch.device, is_half: bool, max_frames: int
+    ) -> None:
         """Take the weights.
 
         Args:
@@ -44,6 +73,11 @@ class Flow:
         self._device = device
         self._is_half = is_half
         self._max_frames = max_frames
+
+    def warm_up(self) -> None:
+        """Compile kernels and capture graphs, where there are any."""
+        if isinstance(self._solver, GraphedSolver):
+            self._solver.warm_up()
 
     @torch.inference_mode()
     def mels(self, speeches: Sequence[Speech]) -> list[torch.Tensor | SynthesisError]:

@@ -36,6 +36,10 @@ VocoderPrecision = Literal["fp32", "tf32", "bf16"]
 #: 2 GiB in float32; what is longer than it is divided into several rows.
 BUDGETS_FRAMES: Final = (256, 512, 1_024, 2_048, 4_096, 8_192)
 
+#: Zero frames behind each utterance. The farthest look is that of 11 taps at distance 5, 25 positions, where a frame
+#: has 8 positions: 3.1 frames.
+GAP_FRAMES: Final = 4
+
 
 class Hift:
     """Vocodes utterances, for one thread at a time.
@@ -106,7 +110,7 @@ class Hift:
         lengths = [mel.shape[1] for mel in mels]
         spoken: list[torch.Tensor] = [torch.empty(0)] * len(mels)
         with torch.inference_mode(), self._exactness():
-            for row in split_tapes(lengths, self._budgets_frames[-1]):
+            for row in split_tapes(lengths, self._budgets_frames[-1], gap_frames=GAP_FRAMES):
                 tape = self._lay([lengths[index] for index in row])
                 samples = self._run(tape, [mels[index] for index in row], [seeds[index] for index in row])
                 for index, start in zip(row, tape.starts, strict=True):
@@ -116,8 +120,9 @@ class Hift:
 
     def _lay(self, lengths: Sequence[int]) -> Tape:
         """Lay utterances on the shortest row that has a graph, else on one that is as long as they are."""
-        wanted_frames = taped_frames(lengths)
-        return lay(lengths, min((each for each in self._graphs if each >= wanted_frames), default=wanted_frames))
+        wanted_frames = taped_frames(lengths, gap_frames=GAP_FRAMES)
+        num_frames = min((budget for budget in self._graphs if budget >= wanted_frames), default=wanted_frames)
+        return lay(lengths, num_frames, gap_frames=GAP_FRAMES)
 
     def _run(self, tape: Tape, mels: Sequence[torch.Tensor], seeds: Sequence[int]) -> torch.Tensor:
         """Return the samples of a row, [480 * num_frames]."""

@@ -37,8 +37,6 @@ def random_words(seeds: torch.Tensor, counts: torch.Tensor, subcounts: torch.Ten
     Returns:
         [..., 4] int64, each in 0 .. 2**32 - 1, on the device of the arguments.
     """
-    shape = torch.broadcast_shapes(seeds.shape, counts.shape, subcounts.shape)
-    counts, subcounts = counts.expand(shape), subcounts.expand(shape)
     words = [counts, subcounts, torch.full_like(counts, stream), torch.zeros_like(counts)]
     keys = [seeds & _WORD, (seeds >> 32) & _WORD]
     for _ in range(_NUM_ROUNDS):

@@ -86,19 +86,24 @@ def synthesise(fourier: ShortFourier, parts: torch.Tensor, is_inside: torch.Tens
     """
     pieces = torch.where(is_inside[:, None], parts @ fourier.back, 0.0)
     powers = is_inside[:, None] * fourier.window_power
-    samples, power = (_overlapped(fourier, each) for each in (pieces, powers))
+    samples, power = (overlapped(each, fourier.hop) for each in (pieces, powers))
     return (samples / power.clamp(min=1e-11)).flatten()
 
 
-def _overlapped(fourier: ShortFourier, pieces: torch.Tensor) -> torch.Tensor:
-    """Add up pieces [P, N] where they overlap, and return [P, hop], the row from the first piece's middle on."""
-    num_hops = fourier.size // fourier.hop
-    quarters = pieces.view(-1, num_hops, fourier.hop)
-    # Piece q lies on hops q - N/2 .. q + N/2 - 1, counted in hops of the result.
-    ahead, num_rows = num_hops // 2, quarters.shape[0]
-    padded = torch.nn.functional.pad(quarters, (0, 0, 0, 0, num_hops - 1 - ahead, ahead))
-    total = padded[num_hops - 1 :, 0][:num_rows]
+def overlapped(pieces: torch.Tensor, hop: int) -> torch.Tensor:
+    """Add up pieces where they overlap, and return [P, hop], the row from the first piece's middle on.
+
+    Args:
+        pieces: [P, N], each `hop` samples behind the one before; N / 2 is a multiple of the hop.
+        hop: samples.
+    """
+    num_pieces = pieces.shape[0]
+    num_hops = pieces.shape[1] // hop
+    parts = pieces.view(num_pieces, num_hops, hop)
+    # Row r of the result gets part c of piece r + N/2 - c, N in hops.
+    padded = torch.nn.functional.pad(parts, (0, 0, 0, 0, num_hops - 1 - num_hops // 2, num_hops // 2))
+    total = padded[num_hops - 1 :, 0][:num_pieces]
     for part in range(1, num_hops):
         first = num_hops - 1 - part
-        total = total + padded[first : first + num_rows, part]
+        total = total + padded[first : first + num_pieces, part]
     return total

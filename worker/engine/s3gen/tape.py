@@ -11,13 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Final
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
-
-#: Zero frames behind each utterance. The farthest look is that of 11 taps at distance 5, 25 positions, where a frame
-#: has 8 positions: 3.1 frames.
-GAP_FRAMES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,37 +23,42 @@ class Tape:
         starts: first frame of each utterance.
         lengths: frames of each utterance.
         num_frames: frames of the row; those behind the last gap are unused.
+        gap_frames: frames between two utterances.
+        lead_frames: frames of a gap that belong to the utterance behind it; the others belong to the one before.
     """
 
     starts: tuple[int, ...]
     lengths: tuple[int, ...]
     num_frames: int
+    gap_frames: int
+    lead_frames: int
 
     def owners(self, seeds: Sequence[int]) -> torch.Tensor:
         """Return [3, num_frames] int64 on the CPU: start, end and seed of the utterance that each frame belongs to.
 
-        A gap belongs to the utterance before it. Where there is none the end is 0, and nothing lies before an end of 0.
+        Frames that belong to none have an end of 0, and nothing lies before that.
         """
         table = torch.zeros(3, self.num_frames, dtype=torch.int64)
         for start, length, seed in zip(self.starts, self.lengths, seeds, strict=True):
-            table[:, start : start + length + GAP_FRAMES] = torch.tensor([[start], [start + length], [seed]])
+            first = start - self.lead_frames
+            behind = first + length + self.gap_frames
+            table[:, first:behind] = torch.tensor([[start], [start + length], [seed]])
         return table
 
 
-def taped_frames(lengths: Sequence[int]) -> int:
-    """Return the frames that these utterances take up, gaps counted."""
-    return sum(lengths) + GAP_FRAMES * len(lengths)
+def taped_frames(lengths: Sequence[int], *, gap_frames: int) -> int:
+    """Return the frames that these utterances take up, one gap for each."""
+    return sum(lengths) + gap_frames * len(lengths)
 
 
-def lay(lengths: Sequence[int], num_frames: int) -> Tape:
-    """Lay utterances on a row, in the order given, the first at its beginning."""
-    assert taped_frames(lengths) <= num_frames, "the utterances do not fit"
-    ends = accumulate((length + GAP_FRAMES for length in lengths), initial=0)
-    starts = tuple(end for end, _ in zip(ends, lengths, strict=False))
-    return Tape(starts, tuple(lengths), num_frames)
+def lay(lengths: Sequence[int], num_frames: int, *, gap_frames: int, lead_frames: int = 0) -> Tape:
+    """Lay utterances on a row, in the order given, the first behind its lead."""
+    assert taped_frames(lengths, gap_frames=gap_frames) <= num_frames, "the utterances do not fit"
+    starts = tuple(accumulate((length + gap_frames for length in lengths[:-1]), initial=lead_frames))
+    return Tape(starts, tuple(lengths), num_frames, gap_frames, lead_frames)
 
 
-def split_tapes(lengths: Sequence[int], max_frames: int) -> list[list[int]]:
+def split_tapes(lengths: Sequence[int], max_frames: int, *, gap_frames: int) -> list[list[int]]:
     """Divide utterances into rows of at most `max_frames`; a longer utterance gets a row of its own.
 
     Returns:
@@ -68,7 +68,7 @@ def split_tapes(lengths: Sequence[int], max_frames: int) -> list[list[int]]:
     rows: list[list[int]] = []
     free_frames: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        wanted_frames = taped_frames([lengths[index]])
+        wanted_frames = lengths[index] + gap_frames
         for row, free in enumerate(free_frames):
             if wanted_frames <= free:
                 rows[row].append(index)
@@ -112,4 +112,4 @@ def resolve(starts: torch.Tensor, ends: torch.Tensor, rate: int, *, num_extra: i
     first = (starts * rate).repeat_interleave(rate)
     behind = torch.where(ends > 0, ends * rate + num_extra, 0).repeat_interleave(rate)
     positions = torch.arange(first.numel(), device=first.device)
-    return Resolution(rate, first, behind, positions, positions < behind)
+    return Resolution(rate, first, behind, positions, (positions >= first) & (positions < behind))

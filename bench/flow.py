@@ -1,0 +1,397 @@
+"""Times the batched flow of S3Gen on a GPU: its attention, one call of its estimator, all of it, and its peers.
+
+    python bench/flow.py [--out FILE.json] [--seconds 150] [--peers]
+
+Full-size random weights; speeches of 4 to 25 s, 15.6 s on the average, after prompts of 10 s. An audio second is one of
+speech: prompts are not counted. What is left when the seconds are over is skipped and named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "/tmp/chatterqueue-inductor")
+
+import torch  # noqa: E402, TID253
+from torch.nn import functional as F  # noqa: E402, N812, TID253
+
+from worker.engine.s3gen import attention, sections  # noqa: E402
+from worker.engine.s3gen.batch import Packing, packed_frames  # noqa: E402
+from worker.engine.s3gen.flow import make_flow  # noqa: E402
+from worker.engine.s3gen.graphs import GraphedSolver  # noqa: E402
+from worker.engine.s3gen.solver import NUM_STEPS, Solver  # noqa: E402
+from worker.engine.s3gen.speech import Speech  # noqa: E402
+
+SPEECH_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
+PROMPT_TOKENS = 250
+TOKENS_PER_S = 25
+#: Packed frames; a call of the estimator has twice as many rows.
+BATCH_FRAMES = (2_048, 8_192, 24_576, 49_152)
+MAX_SEQUENCE_FRAMES = 4_096
+DEVICE = torch.device("cuda")
+
+
+class Run:
+    """The figures, and the time that is left to take them."""
+
+    def __init__(self, seconds: float) -> None:
+        self.started_s = time.monotonic()
+        self.seconds = seconds
+        self.figures: dict[str, Any] = {}
+
+    def part(self, name: str, measure: Callable[[], Any], *, needs_s: float = 5.0) -> None:
+        """Take one figure; a failure costs this one only."""
+        if self.elapsed_s() + needs_s > self.seconds:
+            self.figures[name] = "skipped: no time left"
+        else:
+            try:
+                self.figures[name] = measure()
+            except Exception as exc:  # noqa: BLE001 - the other parts are wanted all the same
+                traceback.print_exc(limit=4)
+                self.figures[name] = f"failed: {type(exc).__name__}: {exc}"[:400]
+                torch.cuda.synchronize()
+        print(f"[{self.elapsed_s():6.1f} s] {name}: {json.dumps(self.figures[name])}", flush=True)
+
+    def elapsed_s(self) -> float:
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started_s
+
+
+def timed_ms(call: Callable[[], Any], *, num_calls: int = 5) -> float:
+    """Return the median milliseconds of a call on the device."""
+    call()
+    samples = []
+    for _ in range(num_calls):
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start.record()
+        call()
+        end.record()
+        end.synchronize()
+        samples.append(start.elapsed_time(end))
+    return round(statistics.median(samples), 3)
+
+
+def make_voice() -> dict[str, Any]:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        "prompt_token": torch.randint(0, 6561, (1, PROMPT_TOKENS), generator=generator).to(DEVICE),
+        "prompt_token_len": torch.tensor([PROMPT_TOKENS], device=DEVICE),
+        "prompt_feat": (torch.randn(1, 2 * PROMPT_TOKENS, 80, generator=generator) - 5).to(DEVICE),
+        "prompt_feat_len": None,
+        "embedding": torch.randn(1, 192, generator=generator).to(DEVICE),
+    }
+
+
+def speeches_for(frames: int) -> list[Speech]:
+    """Return as many speeches as these packed frames hold."""
+    voice, chosen = make_voice(), []
+    generator = torch.Generator().manual_seed(2)
+    for seed, seconds in enumerate(itertools.cycle(SPEECH_S)):
+        tokens = torch.randint(0, 6561, (round(seconds * TOKENS_PER_S),), generator=generator)
+        speech = Speech(tokens, voice, seed)
+        if packed_frames([each.num_frames for each in [*chosen, speech]]) > frames:
+            return chosen
+        chosen.append(speech)
+    raise AssertionError
+
+
+def audio_s(speeches: list[Speech]) -> float:
+    return sum(speech.tokens.numel() for speech in speeches) / TOKENS_PER_S
+
+
+def packing_for(frames: int) -> Packing:
+    return Packing(tuple(speech.num_frames for speech in speeches_for(frames)), frames)
+
+
+def attention_figures(form: attention.AttentionForm, frames: int = BATCH_FRAMES[-1]) -> dict[str, float]:
+    packing = packing_for(frames)
+    bounds = [
+        (half + start, half + start + length)
+        for half in (0, frames)
+        for start, length in zip(packing.starts, packing.lengths, strict=True)
+    ]
+    joined = torch.randn(2 * frames, 3, 8, 64, device=DEVICE, dtype=torch.bfloat16)
+    table = form.table(bounds, 2 * frames).to(DEVICE)
+    with torch.inference_mode():
+        ms = timed_ms(lambda: form.attend(joined, table), num_calls=9)
+    tera = sum(4 * 512 * (end - start) ** 2 for start, end in bounds) / 1e12
+    return {"ms": ms, "TFLOP/s": round(tera / ms * 1e3, 1)}
+
+
+def tiled_with(block_keys: int, num_warps: int, num_stages: int) -> attention.AttentionForm:
+    from worker.engine.s3gen.attentionkernel import attend_tiles
+
+    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        return attend_tiles(joined, table, block_keys, num_warps, num_stages)
+
+    return attention.tiled()._replace(attend=attend)
+
+
+def step_figures(solver: Solver, frames: int) -> dict[str, Any]:
+    """Time one step in a graph."""
+    graphed = GraphedSolver(solver, max_frames=frames)
+    started_s = time.monotonic()
+    with torch.inference_mode():
+        captured = graphed._capture(frames, torch.cuda.graph_pool_handle())
+        torch.cuda.synchronize()
+        capture_s = time.monotonic() - started_s
+        packing = packing_for(frames)
+        noise, context = torch.randn(frames, 80, device=DEVICE), torch.randn(frames, 240, device=DEVICE)
+        solver.fill(captured.workspace, noise, context, packing)
+
+        def replay() -> None:
+            captured.workspace.step.zero_()
+            captured.graph.replay()
+
+        ms = timed_ms(replay)
+    spoken_s = audio_s(speeches_for(frames))
+    return {
+        "ms": ms,
+        "audio_s_per_s": round(spoken_s / (NUM_STEPS * ms / 1e3), 1),
+        "first_call_and_capture_s": round(capture_s, 2),
+        "speeches": len(packing.lengths),
+    }
+
+
+def profile(solver: Solver, frames: int) -> list[list[Any]]:
+    """Return the kernels of one step that take the most time: name, ms, calls."""
+    with torch.inference_mode():
+        workspace = solver.make_workspace(frames)
+        solver.fill(
+            workspace,
+            torch.randn(frames, 80, device=DEVICE),
+            torch.randn(frames, 240, device=DEVICE),
+            packing_for(frames),
+        )
+        solver.take_step(workspace)
+        workspace.step.zero_()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+            solver.take_step(workspace)
+            torch.cuda.synchronize()
+    events = sorted(profiler.key_averages(), key=lambda event: -event.self_device_time_total)[:16]
+    rows = [[event.key[:70], round(event.self_device_time_total / 1e3, 2), event.count] for event in events]
+    for row in rows:
+        print("   ", *row, flush=True)
+    return rows
+
+
+def flow_figures(flow: Any, frames: int) -> dict[str, Any]:
+    speeches = speeches_for(frames)
+    torch.cuda.reset_peak_memory_stats()
+    flow.mels(speeches)
+    torch.cuda.synchronize()
+    started_s = time.monotonic()
+    for _ in range(3):
+        mels = flow.mels(speeches)
+    torch.cuda.synchronize()
+    taken_s = (time.monotonic() - started_s) / 3
+    assert not any(isinstance(mel, Exception) for mel in mels)
+    with torch.inference_mode():
+        encoder_ms = timed_ms(lambda: flow._encode(speeches), num_calls=3)
+        packing = Packing(tuple(speech.num_frames for speech in speeches), frames)
+        prepare_ms = timed_ms(lambda: (flow._noise(speeches, packing), flow._context(speeches, packing)), num_calls=3)
+    return {
+        "ms": round(taken_s * 1e3, 1),
+        "audio_s_per_s": round(audio_s(speeches) / taken_s, 1),
+        "speeches": len(speeches),
+        "encoder_ms": encoder_ms,
+        "encoder_noise_and_context_ms": prepare_ms,
+        "peak_gib": round(torch.cuda.max_memory_allocated() / 2**30, 2),
+    }
+
+
+def stock_figures(flow: Any, *, num_speeches: int = 2) -> dict[str, Any]:
+    speeches = speeches_for(10_000)[:num_speeches]
+
+    def speak() -> None:
+        for speech in speeches:
+            flow.inference(
+                token=speech.tokens[None].to(DEVICE),
+                token_len=torch.tensor([speech.tokens.numel()], device=DEVICE),
+                finalize=True,
+                n_timesteps=NUM_STEPS,
+                **speech.reference,
+            )
+
+    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16):
+        ms = timed_ms(speak, num_calls=2)
+    return {"ms": ms, "audio_s_per_s": round(audio_s(speeches) / ms * 1e3, 1)}
+
+
+def padded_figures(estimator: Any, *, num_speeches: int = 32, frames: int = 1_280) -> dict[str, Any]:
+    """Time the stock estimator, compiled, on a padded batch of speeches that are all of the average length."""
+    import copy
+
+    half = copy.deepcopy(estimator).bfloat16()
+    rows = 2 * num_speeches
+    sizes = {"x": 80, "mu": 80, "cond": 80, "mask": 1}
+    inputs = {name: torch.ones(rows, size, frames, device=DEVICE).bfloat16() for name, size in sizes.items()}
+    inputs |= {
+        "t": torch.zeros(rows, device=DEVICE).bfloat16(),
+        "spks": torch.ones(rows, 80, device=DEVICE).bfloat16(),
+    }
+    compiled = torch.compile(half, dynamic=False)
+    started_s = time.monotonic()
+    with torch.inference_mode():
+        compiled(**inputs)
+        torch.cuda.synchronize()
+        compile_s = time.monotonic() - started_s
+        ms = timed_ms(lambda: compiled(**inputs))
+    spoken_s = num_speeches * (frames - 2 * PROMPT_TOKENS) / 50
+    return {
+        "ms": ms,
+        "audio_s_per_s": round(spoken_s / (NUM_STEPS * ms / 1e3), 1),
+        "compile_s": round(compile_s, 1),
+        "note": "equal lengths: what padding wastes on mixed ones is not in it",
+    }
+
+
+def load_s3gen() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from chatterbox.models.s3gen import S3Gen
+
+        torch.manual_seed(0)
+        return S3Gen().eval().to(DEVICE)
+
+
+def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yield our kernels, in several shapes, beside what they stand for."""
+    from worker.engine.s3gen import estimator
+    from worker.engine.s3gen import sectionkernels as kernels
+    from worker.engine.s3gen.weights import arrange_weights
+
+    section = arrange_weights(cfm.estimator, dtype=torch.bfloat16, device=DEVICE).middle[0]
+    block, conv = section.transformers[0], section.resnet.first
+    hidden = torch.randn(rows, 256, device=DEVICE, dtype=torch.bfloat16)
+    attended = torch.randn(rows, 512, device=DEVICE, dtype=torch.bfloat16)
+    mask = torch.rand(rows, 1, device=DEVICE) > 0.01
+
+    def project() -> torch.Tensor:
+        return F.linear(F.layer_norm(hidden, (256,), *block.norm1), block.qkv)
+
+    def finish(rows: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
+        rows = rows + F.linear(attended, *block.out)
+        return rows + F.linear(F.gelu(F.linear(F.layer_norm(rows, (256,), *block.norm2), *block.up)), *block.down)
+
+    def convolve() -> torch.Tensor:
+        return estimator._normalise(estimator.convolve(hidden, mask, conv.conv), conv)
+
+    yield "project, plain", project
+    for block_out, stages in ((64, 3), (64, 2), (128, 2)):
+        yield (
+            f"project, kernel, {block_out} at a time, {stages} stages",
+            partial(kernels.project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
+        )
+    yield "finish, plain", lambda: finish(hidden, attended)
+    compiled = torch.compile(finish, dynamic=False)
+    yield "finish, compiled", lambda: compiled(hidden, attended)
+    for tile_rows, block_up, stages in ((128, 64, 2), (128, 64, 3), (128, 32, 2), (64, 64, 2), (128, 128, 1)):
+        yield (
+            f"finish, kernel, {tile_rows} rows, {block_up} at a time, {stages} stages",
+            partial(
+                kernels.finish_block, hidden, attended, block,
+                tile_rows=tile_rows, block_up=block_up, num_stages=stages,
+            ),
+        )  # fmt: skip
+    yield "convolve, plain", convolve
+    for stages in (3, 4):
+        yield (
+            f"convolve, kernel, {stages} stages",
+            partial(kernels.convolve_block, hidden, mask, conv, num_stages=stages),
+        )
+
+
+def kernel_ms(call: Callable[[], Any]) -> float:
+    with torch.inference_mode():
+        return timed_ms(call, num_calls=9)
+
+
+#: What is compared: section, attention, packed frames.
+VARIANTS = (
+    ("compiled", "tiled", BATCH_FRAMES),
+    ("fused", "tiled", BATCH_FRAMES),
+    ("compiled", "flash", BATCH_FRAMES[-1:]),
+    ("plain", "tiled", BATCH_FRAMES[-1:]),
+    ("plain", "flash", BATCH_FRAMES[-1:]),
+)
+
+
+def measure_variants(run: Run, cfm: Any) -> None:
+    forms = {"flash": attention.flash(MAX_SEQUENCE_FRAMES), "tiled": attention.tiled()}
+    for section, attending, batches in VARIANTS:
+        name = f"{section} section, {attending} attention"
+        half: dict[str, Any] = {"dtype": torch.bfloat16, "device": DEVICE}
+        solver = Solver(cfm, forms[attending], section=sections.FORMS[section](), **half)
+        for frames in reversed(batches):
+            run.part(f"step, {name}, {2 * frames} rows", partial(step_figures, solver, frames), needs_s=8)
+        run.part(f"kernels, {name}", partial(profile, solver, BATCH_FRAMES[-1]))
+        torch.cuda.empty_cache()
+
+
+def measure(run: Run, *, has_peers: bool) -> None:
+    s3gen = load_s3gen()
+    print(f"[{run.elapsed_s():6.1f} s] S3Gen made", flush=True)
+    run.part("attention, flash", lambda: attention_figures(attention.flash(MAX_SEQUENCE_FRAMES)))
+    for block_keys, num_warps, num_stages in ((64, 8, 3), (128, 8, 3), (128, 8, 2), (64, 4, 3), (64, 8, 4), (64, 4, 2)):
+        form = tiled_with(block_keys, num_warps, num_stages)
+        name = f"attention, tiled, {block_keys} keys, {num_warps} warps, {num_stages} stages"
+        run.part(name, partial(attention_figures, form))
+    for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
+        run.part(f"ms, {name}", partial(kernel_ms, call))
+    measure_variants(run, s3gen.flow.decoder)
+    run.part("stock flow, bf16 autocast, one by one", lambda: stock_figures(s3gen.flow))
+    flow = make_flow(s3gen.flow, device=DEVICE, precision="bf16", max_frames=BATCH_FRAMES[-1])
+
+    def warm_up() -> float:
+        started_s = time.monotonic()
+        flow.warm_up()
+        torch.cuda.synchronize()
+        return round(time.monotonic() - started_s, 2)
+
+    run.part("flow, warm-up seconds", warm_up, needs_s=20)
+    for frames in BATCH_FRAMES:
+        run.part(f"flow, {frames} frames", partial(flow_figures, flow, frames))
+    if has_peers:
+        run.part("padded and compiled stock estimator", lambda: padded_figures(s3gen.flow.decoder.estimator))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--seconds", type=float, default=150)
+    parser.add_argument("--peers", action="store_true", help="the padded estimator too: a minute of compiling")
+    options = parser.parse_args()
+    run = Run(options.seconds)
+    try:
+        measure(run, has_peers=options.peers)
+    finally:
+        about = {
+            "command": "python bench/flow.py",
+            "machine": torch.cuda.get_device_name(),
+            "versions": {"python": platform.python_version(), "torch": torch.__version__},
+            "weights": "random, full size",
+            "figures": run.figures,
+        }
+        if options.out:
+            options.out.parent.mkdir(parents=True, exist_ok=True)
+            options.out.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The one kernel that stands between two convolutions on CUDA; `finish.py` says what it computes.
+
+Knows nothing of layers. It is bound by memory: each number is read once and written once or twice, where plain torch
+would go over it eleven times for the activation alone.
+"""
+
+# ruff: noqa: N803 - what the kernel is compiled for is in capitals
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch  # noqa: TID253 - imported on CUDA only
+import triton  # type: ignore[import-untyped]
+import triton.language as tl  # type: ignore[import-untyped]
+
+from worker.engine.s3gen.finish import Finish, Leaky, Snake
+
+#: Numbers that one program works on: 16 bytes for each of 128 threads in bf16, twice.
+_BLOCK: Final = 2_048
+_NOTHING: Final = tl.constexpr(0)
+_SNAKE: Final = tl.constexpr(1)
+_LEAKY: Final = tl.constexpr(2)
+
+
+def launch_finish(
+    do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Launch the kernel: see `finish.finish`.
+
+    Args:
+        do: bias, scale and activation.
+        rows: [P, C] on CUDA, contiguous; C is a power of two.
+        is_inside: [P] bool.
+        addends: at most two [P, C], contiguous, in the precision of the rows.
+    """
+    num_positions, num_channels = rows.shape
+    assert len(addends) <= 2
+    assert _BLOCK % num_channels == 0
+    assert all(each.is_contiguous() and each.shape == rows.shape for each in (rows, *addends))
+    total = torch.empty_like(rows) if do.keeps_sum else None
+    activated = None if do.activation is None else torch.empty_like(rows)
+    kind, alpha, inverse, slope = _unpacked(do.activation, do.bias)
+    first, second = (*addends, rows, rows)[:2]
+    _finish[(triton.cdiv(num_positions, _BLOCK // num_channels),)](
+        rows,
+        is_inside,
+        do.bias,
+        first,
+        second,
+        alpha,
+        inverse,
+        rows if total is None else total,
+        rows if activated is None else activated,
+        num_positions,
+        do.scale,
+        slope,
+        CHANNELS=num_channels,
+        POSITIONS=_BLOCK // num_channels,
+        NUM_ADDENDS=len(addends),
+        KEEPS_SUM=do.keeps_sum,
+        ACTIVATION=kind,
+        num_warps=4,
+    )
+    return total, activated
+
+
+def _unpacked(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
+    """Return the kind of activation and its numbers, `unused` where it has none."""
+    match activation:
+        case Snake(alpha, inverse):
+            return _SNAKE.value, alpha, inverse, 0.0
+        case Leaky(slope):
+            return _LEAKY.value, unused, unused, slope
+        case None:
+            return _NOTHING.value, unused, unused, 0.0
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _finish(  # type: ignore[no-untyped-def]
+    rows,
+    is_inside,
+    bias,
+    first,
+    second,
+    alpha,
+    inverse,
+    total_out,
+    activated_out,
+    num_positions,
+    scale,
+    slope,
+    CHANNELS: tl.constexpr,
+    POSITIONS: tl.constexpr,
+    NUM_ADDENDS: tl.constexpr,
+    KEEPS_SUM: tl.constexpr,
+    ACTIVATION: tl.constexpr,
+):
+    """Finish POSITIONS positions of all channels."""
+    position = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)
+    channel = tl.arange(0, CHANNELS)
+    is_there = (position < num_positions)[:, None]
+    # A row of 8,192 frames has 63 million numbers in its finest layer; longer ones would overflow 32 bits.
+    at = position.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
+    total = tl.load(rows + at, mask=is_there, other=0.0).to(tl.float32) + tl.load(bias + channel)[None, :]
+    if NUM_ADDENDS > 0:
+        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
+    if NUM_ADDENDS > 1:
+        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
+    is_kept = tl.load(is_inside + position, mask=position < num_positions, other=0) != 0
+    # Selected, not multiplied: what is in a gap may be no number.
+    total = tl.where(is_kept[:, None], total * scale, 0.0)
+    if KEEPS_SUM:
+        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
+    if ACTIVATION == _SNAKE:
+        sine = tl.sin(total * tl.load(alpha + channel)[None, :])
+        total += tl.load(inverse + channel)[None, :] * sine * sine
+    if ACTIVATION == _LEAKY:
+        total = tl.where(total > 0, total, total * slope)
+    if ACTIVATION != _NOTHING:
+        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)

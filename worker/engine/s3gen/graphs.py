@@ -1,0 +1,84 @@
+"""The flow's solver in CUDA graphs: one graph of one step for each of a few packed lengths, replayed.
+
+A step is some thousand launches, which a graph takes from the host. Knows nothing of tokens, voices or kernels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import torch  # noqa: TID253 - the renderer is loaded where the GPU is
+
+from worker.engine.s3gen.batch import MAX_SPEECHES, Packing, choose_budget
+from worker.engine.s3gen.solver import Solver, Workspace
+
+#: Packed lengths that have a graph, in mel frames, each about a quarter longer than the one before: a batch is
+#: rounded up to the next, so at most a fifth of the work is for nothing, and on the average half of that.
+BUDGETS: Final = (
+    *(1_024, 1_536, 2_048, 2_560, 3_072, 4_096, 5_120, 6_144, 8_192, 10_240),
+    *(12_288, 16_384, 20_480, 24_576, 32_768, 40_960, 49_152),
+)
+
+
+class _Captured(NamedTuple):
+    workspace: Workspace
+    graph: Any
+
+
+class GraphedSolver:
+    """Solves batches by replaying; a batch that is too long for every graph runs without one."""
+
+    def __init__(self, solver: Solver, *, max_frames: int) -> None:
+        """Take the solver whose steps are captured.
+
+        Args:
+            solver: on a CUDA device.
+            max_frames: packed frames of the largest batch.
+        """
+        self._solver = solver
+        fitting = [budget for budget in BUDGETS if budget < max_frames]
+        self._budgets = (*fitting, max_frames)
+        self._captured: dict[int, _Captured] = {}
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Packed lengths that have a graph once warm, ascending."""
+        return self._budgets
+
+    def room_for(self, num_frames: int) -> int:
+        """Return the packed length that a batch of this many frames is given."""
+        return choose_budget(num_frames, self._budgets) or num_frames
+
+    @torch.inference_mode()
+    def warm_up(self) -> None:
+        """Capture all graphs; the largest first, so that the others find their memory in its pool."""
+        pool = torch.cuda.graph_pool_handle()
+        for budget in sorted(self._budgets, reverse=True):
+            if budget not in self._captured:
+                self._captured[budget] = self._capture(budget, pool)
+
+    @torch.inference_mode()
+    def solve(self, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """Return mel frames as `Solver.solve` does, from a graph where there is one."""
+        captured = self._captured.get(packing.num_frames)
+        if captured is None or len(packing.lengths) > MAX_SPEECHES:
+            return self._solver.solve(noise, context, packing)
+        workspace, graph = captured
+        self._solver.fill(workspace, noise, context, packing)
+        for _ in range(self._solver.num_steps):
+            graph.replay()
+        return workspace.state.clone()
+
+    def _capture(self, num_frames: int, pool: Any) -> _Captured:
+        workspace = self._solver.make_workspace(num_frames)
+        # Compiles kernels and lets libraries take their memory, on a stream beside the one that captures.
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            self._solver.take_step(workspace)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads, those of T3 for one, may go on using the device meanwhile.
+        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            self._solver.take_step(workspace)
+        return _Captured(workspace, graph)
