@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch  # noqa: TID253 - imported with the engine that needs it
+
 from worker.engine.batching.fitting import Fit
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.capacity import MAX_POSITIONS
 from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.s3gen.renderer import Renderer
+from worker.engine.streamedrenderer import StreamedRenderer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.torchdevice import TorchDevice
 from worker.models.precision import Precision
@@ -50,13 +53,14 @@ class Speaker:
             max_positions=MAX_POSITIONS,
             device=device,
         )
-        self._renderer = Renderer(
+        renderer = Renderer(
             model.s3gen,
             model.watermarker,
             device=device,
             precision="fp32" if precision == "fp32" else "bf16",
             max_frames_per_batch=capacity.max_frames,
         )
+        self._renderer = StreamedRenderer(renderer, torch.cuda.Stream() if device == "cuda" else None)
         self._is_started = False
         self.loop = BatchingLoop(
             preparation=ChatterboxPreparation(
