@@ -14,7 +14,7 @@ from typing import Final
 GAP_FRAMES: Final = 2
 
 #: Sequences that one packed batch holds at most: the tables of a CUDA graph have a fixed size.
-MAX_SPEECHES: Final = 64
+MAX_SPEECHES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
