@@ -162,7 +162,7 @@ def test_seed_and_parameters_reach_the_model(
     )
     other_seed = speak(engine, segment(seed=2, parameters=Parameters(exaggeration=1.5)))
     unguided = speak(engine, segment(parameters=Parameters(cfg_weight=0.0)))
-    assert exaggerations == [1.5, 0.5]
+    assert exaggerations == [1.5]  # of 0.5, what T3 makes of the voice is kept from the other takes
     assert not np.array_equal(other_seed.pcm, english_take.pcm)
     assert not np.array_equal(unguided.pcm, english_take.pcm)
     assert not np.array_equal(unguided.pcm, other_seed.pcm)

@@ -60,7 +60,8 @@ class Speaker:
             precision="fp32" if precision == "fp32" else "bf16",
             max_frames_per_batch=capacity.max_frames,
         )
-        self._renderer = StreamedRenderer(renderer, torch.cuda.Stream() if device == "cuda" else None)
+        stream = torch.cuda.Stream() if device == "cuda" else None  # type: ignore[no-untyped-call]
+        self._renderer = StreamedRenderer(renderer, stream)
         self._is_started = False
         self.loop = BatchingLoop(
             preparation=ChatterboxPreparation(
