@@ -42,16 +42,18 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         32: Tile(32, 32, 128),
         64: Tile(64, 64, 128),
         128: Tile(64, 64, 128),
-        256: Tile(128, 64, 64),
-        512: Tile(128, 128, 64, num_warps=8),
+        256: Tile(64, 64, 128),
+        512: Tile(128, 64, 64),
+        2048: Tile(128, 128, 64, num_warps=8),
     },
     (1024, 1024): {
         16: Tile(16, 64, 128, num_splits=4),
         32: Tile(32, 64, 128, num_splits=4),
         64: Tile(64, 64, 128, num_splits=4),
         128: Tile(64, 64, 128, num_splits=2),
-        256: Tile(128, 64, 64, num_splits=2),
-        512: Tile(128, 64, 64, num_splits=1),
+        256: Tile(64, 64, 128, num_splits=2),
+        512: Tile(64, 64, 128),
+        2048: Tile(128, 64, 64),
     },
     (8192, 1024): {
         16: Tile(16, 64, 128),
@@ -67,7 +69,8 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         64: Tile(64, 64, 128, num_splits=8),
         128: Tile(128, 64, 128, num_splits=4),
         256: Tile(128, 64, 64, num_splits=4),
-        512: Tile(128, 128, 64, num_splits=4, num_warps=8),
+        512: Tile(128, 64, 64, num_splits=2),
+        2048: Tile(128, 128, 64, num_warps=8),
     },
 }
 
