@@ -28,11 +28,24 @@ import torch.nn.functional as F  # noqa: N812, TID253
 from worker.engine import kernels
 from worker.engine.kernels import PackedLinear
 from worker.engine.kernels.fused import attention, launching, matmul, norm, roundedmatmul
-from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, MAX_FEW_ROWS, TILES, Tile, few_rows_tile, tile_for
+from worker.engine.kernels.fused.tiles import (
+    FEW_ROWS_WEIGHTS,
+    GATED_TILES,
+    MAX_FEW_ROWS,
+    TILES,
+    Tile,
+    few_rows_tile,
+    gated_tile_for,
+    tile_for,
+)
 
 #: More than the 60 MB of L2 of an H200.
 COLD_BYTES = 110_000_000
+#: What is multiplied: whether it is gated, and outputs and inputs.
+SHAPES = [(is_gated, shape) for is_gated, tiles in ((True, GATED_TILES), (False, TILES)) for shape in tiles]
 NUM_ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 2048)
+#: Rows and positions that attention is measured with.
+CONTEXTS = ((2, 400), (2, 1000), (16, 400), (64, 400), (128, 400), (256, 400), (512, 400))
 LAYERS, HEADS, HEAD_SIZE, HIDDEN, MLP, VOCABULARY, POSITIONS = 30, 16, 64, 1024, 4096, 8194, 1088
 
 
@@ -60,22 +73,23 @@ def microseconds(calls: list[Callable[[], Any]], *, replays: int = 5) -> float:
     return 1000 * sorted(times)[replays // 2] / len(calls)
 
 
-def candidates(num_rows: int, num_outputs: int, num_inputs: int) -> Iterator[Tile]:
+def candidates(num_rows: int, num_outputs: int, num_inputs: int, *, is_gated: bool) -> Iterator[Tile]:
     """Yield the tiles worth a try."""
+    num_sums = 2 if is_gated else 1
     if num_rows <= MAX_FEW_ROWS:
         block_k = few_rows_tile(num_inputs).block_k
         for weights, num_warps in product((FEW_ROWS_WEIGHTS // 2, FEW_ROWS_WEIGHTS, 2 * FEW_ROWS_WEIGHTS), (2, 4, 8)):
-            if weights >= block_k and 32 <= weights // (32 * num_warps) <= 128:
-                yield Tile(0, weights // block_k, block_k, num_warps=num_warps, num_stages=1)
+            if weights >= block_k * num_sums and 32 <= weights // (32 * num_warps) <= 128:
+                yield Tile(0, weights // block_k // num_sums, block_k, num_warps=num_warps, num_stages=1)
     height = max(16, num_rows)
-    blocks_m = [size for size in (16, 32, 64, 128, 256) if size <= height and (size >= 128 or size >= height // 2)]
+    blocks_m = [size for size in (16, 32, 64, 128, 256) if min(64, height // 2) <= size <= height]
     blocks_n = [32, 64] if height <= 32 else [64, 128]
     for block_m, block_n, block_k, stages in product(blocks_m, blocks_n, (64, 128, 256), (3, 4, 6)):
-        num_bytes = stages * block_k * (block_n + 2 * block_m)
+        num_bytes = stages * block_k * (num_sums * block_n + 2 * block_m)
         if num_bytes > 200_000 or (block_k == 256 and height > 32) or (block_k == 64 and height <= 16):
             continue
-        num_warps = 8 if block_m * block_n > 64 * 128 else 4
-        for num_splits in (1, 2, 4, 8):
+        num_warps = 8 if num_sums * block_m * block_n > 64 * 128 else 4
+        for num_splits in (1,) if is_gated else (1, 2, 4, 8):
             programs = math.ceil(num_rows / block_m) * math.ceil(num_outputs / block_n) * num_splits
             if num_inputs % (block_k * num_splits) or (num_splits > 1 and programs > 600):
                 continue
@@ -90,15 +104,21 @@ def rounded_candidates(num_rows: int) -> Iterator[Tile]:
             yield Tile(block_m, block_n, 128, 1, 8 if block_m * block_n > 64 * 128 else 4, stages)
 
 
-def compile_some(tiles: list[Tile]) -> int:
+def compile_some(work: list[tuple[bool, Tile] | attention.Plan]) -> int:
     """Compile in a process of its own; what counts is Triton's cache of files."""
     failed = 0
-    for tile in tiles:
-        num_inputs = tile.block_k * tile.num_splits
-        x = torch.zeros(16, num_inputs, device="cuda", dtype=torch.float16)
-        weight = torch.zeros(16, num_inputs, device="cuda", dtype=torch.int8)
+    q = torch.zeros(1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
+    cache, row = torch.zeros(1, HEADS, 16, HEAD_SIZE, device="cuda", dtype=torch.float16), torch.tensor([0]).cuda()
+    for item in work:
         try:
-            matmul.linear(x, weight, torch.ones(16, device="cuda"), tile)
+            if isinstance(item, attention.Plan):
+                attention.decode_attention(q, cache, cache, row, row + 1, item)
+                continue
+            is_gated, tile = item
+            num_inputs = tile.block_k * tile.num_splits
+            x = torch.zeros(16, num_inputs, device="cuda", dtype=torch.float16)
+            weight = torch.zeros(32, num_inputs, device="cuda", dtype=torch.int8)
+            multiply(is_gated)(x, weight, torch.ones(32, device="cuda"), tile)
         except Exception:  # noqa: BLE001 - too large a tile is not a candidate
             failed += 1
     return failed
@@ -107,17 +127,23 @@ def compile_some(tiles: list[Tile]) -> int:
 def compile_all() -> None:
     """Compile all candidates, in as many processes as there are cores for it."""
     begun = time.perf_counter()
-    wanted = {
+    tiles = {
         # Two splits or eight are one compilation.
-        Tile(*astuple(tile)[:3], min(tile.num_splits, 2), *astuple(tile)[4:])
-        for shape, num_rows in product(TILES, NUM_ROWS)
-        for tile in candidates(num_rows, *shape)
+        (is_gated, Tile(*astuple(tile)[:3], min(tile.num_splits, 2), *astuple(tile)[4:]))
+        for is_gated, shape in SHAPES
+        for num_rows in NUM_ROWS
+        for tile in candidates(num_rows, *shape, is_gated=is_gated)
         if tile.block_m
     }
-    work = sorted(wanted, key=astuple)
+    work = sorted({*tiles, *(plan for num_rows, _ in CONTEXTS for plan in plans(num_rows * HEADS))}, key=str)
     with ProcessPoolExecutor(12, mp_context=get_context("spawn")) as pool:
         failed = sum(pool.map(compile_some, [work[i::24] for i in range(24)]))
     say(f"compiled {len(work)} kernels ({failed} failed) in {time.perf_counter() - begun:.1f} s")
+
+
+def multiply(is_gated: bool) -> Callable[..., torch.Tensor]:
+    """Return the product that is measured."""
+    return matmul.linear_silu_mul if is_gated else matmul.linear
 
 
 def attempt(function: Callable[..., float], *arguments: Any) -> float:
@@ -142,8 +168,9 @@ def bitsandbytes_product(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Te
     return operations.int8_scaled_mm(rounded, weight, row_absmax, absmax, dtype=torch.float16)
 
 
-def product_times(num_rows: int, num_outputs: int, num_inputs: int, *, tune: bool) -> tuple[Tile, dict[str, Any]]:
+def product_times(num_rows: int, shape: tuple[int, int], *, is_gated: bool, tune: bool) -> tuple[Tile, dict[str, Any]]:
     """Time one product; `tune` tries all candidates. Returns the best tile and the figures."""
+    num_outputs, num_inputs = shape[0] * (2 if is_gated else 1), shape[1]
     count = max(8, math.ceil(COLD_BYTES / (num_outputs * num_inputs)))
     weights = torch.randint(-127, 128, (count, num_outputs, num_inputs), device="cuda", dtype=torch.int8)
     wide = weights.to(torch.bfloat16)
@@ -154,9 +181,9 @@ def product_times(num_rows: int, num_outputs: int, num_inputs: int, *, tune: boo
     def measure(function: Callable[..., Any], *extra: Any) -> float:
         return microseconds([lambda w=w: function(x, w, absmax, *extra) for w in weights])
 
-    default = tile_for(num_rows, num_outputs, num_inputs)
-    tiles = {default, *(candidates(num_rows, num_outputs, num_inputs) if tune else ())}
-    times = {tile: attempt(measure, matmul.linear, tile) for tile in tiles}
+    default = (gated_tile_for if is_gated else tile_for)(num_rows, *shape)
+    tiles = {default, *(candidates(num_rows, *shape, is_gated=is_gated) if tune else ())}
+    times = {tile: attempt(measure, multiply(is_gated), tile) for tile in tiles}
     best = min(times, key=times.__getitem__)
     tiles = rounded_candidates(num_rows) if tune and num_rows >= 64 else ()
     rounded = {tile: attempt(measure, roundedmatmul.linear, tile) for tile in tiles}
@@ -174,22 +201,21 @@ def product_times(num_rows: int, num_outputs: int, num_inputs: int, *, tune: boo
 
 
 def bench_products(results: dict[str, Any], *, tune: bool) -> None:
-    """Time the int8 product for each shape and number of rows, beside cuBLAS and bitsandbytes."""
+    """Time the int8 product for each shape and number of rows, beside cuBLAS and bitsandbytes (without the gate)."""
     try:
         import bitsandbytes  # noqa: F401 - registers its operations
     except ImportError:
         say("  bitsandbytes is not installed")
-    if tune:
-        compile_all()
-    table: dict[tuple[int, int], dict[int, Tile]] = {shape: {} for shape in TILES}
-    for (num_outputs, num_inputs), num_rows in product(TILES, NUM_ROWS):
-        best, entry = product_times(num_rows, num_outputs, num_inputs, tune=tune)
-        table[num_outputs, num_inputs][num_rows] = best
-        results[f"{num_outputs}x{num_inputs} rows {num_rows}"] = entry
-        shown = " ".join(f"{name} {value:.4g}" for name, value in entry.items() if isinstance(value, float))
-        say(f"  {num_outputs}x{num_inputs} rows {num_rows}: {shown} {best}")
-    for shape, tiles in table.items() if tune else ():
-        say(f"    {shape}:", {num_rows: astuple(tile) for num_rows, tile in tiles.items()})
+    for is_gated, shape in SHAPES:
+        table = {}
+        for num_rows in NUM_ROWS:
+            table[num_rows], entry = product_times(num_rows, shape, is_gated=is_gated, tune=tune)
+            name = f"{'gated ' if is_gated else ''}{shape[0]}x{shape[1]} rows {num_rows}"
+            results[name] = entry
+            shown = " ".join(f"{key} {value:.4g}" for key, value in entry.items() if isinstance(value, float))
+            say(f"  {name}: {shown} {astuple(table[num_rows])}")
+        if tune:
+            say(f"    {shape}:", {num_rows: astuple(tile) for num_rows, tile in table.items()})
 
 
 def plans(num_queries: int) -> Iterator[attention.Plan]:
@@ -232,7 +258,7 @@ def attention_times(num_rows: int, length: int, *, tune: bool) -> dict[str, Any]
 
 def bench_attention(results: dict[str, Any], *, tune: bool) -> None:
     """Time attention for numbers of rows and positions."""
-    for num_rows, length in ((2, 400), (2, 1000), (16, 400), (64, 400), (128, 400), (256, 400), (512, 400)):
+    for num_rows, length in CONTEXTS:
         entry = results[f"rows {num_rows} length {length}"] = attention_times(num_rows, length, tune=tune)
         say(f"  rows {num_rows} length {length}:", json.dumps(entry))
 
@@ -304,7 +330,7 @@ def step_time(num_rows: int, precision: str) -> float:
             q = kernels.rope_and_store(kernels.linear(normed, qkv), table, table, rows, positions, k, v)
             attended = kernels.decode_attention(q, k, v, rows, lengths).flatten(1)
             normed, residual = kernels.linear_add_rms_norm(attended, output, residual, scale, 1e-5)
-            lifted = kernels.silu_mul(kernels.linear(normed, gate_up))
+            lifted = kernels.linear_silu_mul(normed, gate_up)
             normed, residual = kernels.linear_add_rms_norm(lifted, down, residual, scale, 1e-5)
         return kernels.linear(normed, head)
 
@@ -324,6 +350,8 @@ def main() -> None:
         "attention": lambda found: bench_attention(found, tune=arguments.tune),
         "products": lambda found: bench_products(found, tune=arguments.tune),
     }
+    if arguments.tune:
+        compile_all()
     for name, section in sections.items():
         begun = time.perf_counter()
         found = results.setdefault(name, {})
