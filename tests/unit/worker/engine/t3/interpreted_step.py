@@ -1,6 +1,7 @@
-"""Compares the fused draw with the plain one in Triton's interpreter; run by `test_fuseddraw.py` in its own process.
+"""Compares the fused beginning and end of a step with the plain ones, in Triton's interpreter.
 
-Triton decides at import whether it interprets, and in a test process it may be imported already.
+Run by `test_fused_step.py` in a process of its own: Triton decides at import whether it interprets, and in a test
+process it may be imported already.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any
 import torch  # noqa: TID253 - the whole script is about tensors
 
 from worker.engine.t3.fuseddraw import draw_and_record
+from worker.engine.t3.fusedfeed import feed
 from worker.engine.t3.sampler import Sampler
 from worker.engine.t3.slotstate import SlotState
 
@@ -51,7 +53,22 @@ def draw(fused: bool, logits: torch.Tensor, verdicts: torch.Tensor) -> SlotState
     return state
 
 
+def check_feed() -> None:
+    """Two rows of slot 0, the row of slot 5, and an idle lane."""
+    state = make_state()
+    state.leader[3], state.length[:6], state.num_tokens[:6] = 0, torch.arange(40, 46), torch.arange(6)
+    state.last_token[:6] = torch.tensor([11, 0, 0, 0, 0, 3003])
+    for dtype in (torch.float32, torch.float16):
+        embedding, places = torch.randn(VOCABULARY, 40).to(dtype), torch.randn(10, 40).to(dtype)
+        hidden, positions = feed(torch.tensor([0, 3, 5, 8]), state, embedding, places)
+        assert torch.equal(hidden[0], embedding[11] + places[0])
+        assert torch.equal(hidden[1], hidden[0])
+        assert torch.equal(hidden[2], embedding[3003] + places[5])
+        assert positions.tolist() == [40, 40, 45, 0]
+
+
 def main() -> None:
+    check_feed()
     torch.manual_seed(0)
     logits = 4 * torch.randn(NUM_STEPS, 12, VOCABULARY)
     logits[3, POISONED, 17] = float("nan")

@@ -1,4 +1,4 @@
-"""The Triton kernel that ends a step draws and records what the plain operations do."""
+"""The Triton kernels at both ends of a step do what the plain operations do."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[5]
 
 
-def test_the_fused_draw_equals_the_plain_one_in_the_interpreter() -> None:
+def test_the_fused_step_equals_the_plain_one_in_the_interpreter() -> None:
     pytest.importorskip("triton")
     environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("interpreted_draw.py"))],
+        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("interpreted_step.py"))],
         env=environment,
         capture_output=True,
         text=True,
