@@ -1,4 +1,4 @@
-"""What the interpreter cannot show: the kernels at both ends of a step compile for Hopper, where there is no GPU too."""
+"""What the interpreter cannot show: the kernels of a step compile for Hopper, also where there is no GPU."""
 
 from __future__ import annotations
 
