@@ -127,10 +127,30 @@ def attention_figures(form: attention.AttentionForm, frames: int = BATCH_FRAMES[
     ]
     joined = torch.randn(2 * frames, 3, 8, 64, device=DEVICE, dtype=torch.bfloat16)
     table = form.table(bounds, 2 * frames).to(DEVICE)
+    exact = attention.flash(MAX_SEQUENCE_FRAMES)
     with torch.inference_mode():
         ms = timed_ms(lambda: form.attend(joined, table), num_calls=9)
+        wanted = exact.attend(joined, exact.table(bounds, 2 * frames).to(DEVICE))
+        found = form.attend(joined, table)
+    real = torch.cat([torch.arange(start, end) for start, end in bounds]).to(DEVICE)
     tera = sum(4 * 512 * (end - start) ** 2 for start, end in bounds) / 1e12
-    return {"ms": ms, "TFLOP/s": round(tera / ms * 1e3, 1)}
+    return {
+        "ms": ms,
+        "TFLOP/s": round(tera / ms * 1e3, 1),
+        "difference from flash": float((found[real].float() - wanted[real].float()).abs().max()),
+    }
+
+
+def cudnn() -> attention.AttentionForm:
+    """Return attention by cuDNN, which torch does not offer for packed rows by name."""
+
+    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        longest = MAX_SEQUENCE_FRAMES
+        return torch.ops.aten._cudnn_attention_forward(
+            *joined.unbind(1), None, table, table, longest, longest, False, 0.0, False, False
+        )[0]
+
+    return attention.flash(MAX_SEQUENCE_FRAMES)._replace(attend=attend)
 
 
 def tiled_with(block_keys: int, num_warps: int, num_stages: int) -> attention.AttentionForm:
@@ -356,6 +376,7 @@ def measure(run: Run, *, has_peers: bool) -> None:
     s3gen = load_s3gen()
     print(f"[{run.elapsed_s():6.1f} s] S3Gen made", flush=True)
     run.part("attention, flash", lambda: attention_figures(attention.flash(MAX_SEQUENCE_FRAMES)))
+    run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     for block_keys, num_warps, num_stages in ((128, 8, 3), (64, 8, 3), (64, 4, 3), (128, 8, 2)):
         form = tiled_with(block_keys, num_warps, num_stages)
         name = f"attention, tiled, {block_keys} keys, {num_warps} warps, {num_stages} stages"
