@@ -376,7 +376,6 @@ def measure(run: Run, *, has_peers: bool) -> None:
     s3gen = load_s3gen()
     print(f"[{run.elapsed_s():6.1f} s] S3Gen made", flush=True)
     run.part("attention, flash", lambda: attention_figures(attention.flash(MAX_SEQUENCE_FRAMES)))
-    run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     for block_keys, num_warps, num_stages in ((128, 8, 3), (64, 8, 3), (64, 4, 3), (128, 8, 2)):
         form = tiled_with(block_keys, num_warps, num_stages)
         name = f"attention, tiled, {block_keys} keys, {num_warps} warps, {num_stages} stages"
@@ -397,6 +396,8 @@ def measure(run: Run, *, has_peers: bool) -> None:
     for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
         run.part(f"ms, {name}", partial(kernel_ms, call), needs_s=8)
     measure_variants(run, s3gen.flow.decoder, VARIANTS[2:])
+    # Last, because a fault of the device would cost all that comes after it.
+    run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     if has_peers:
         run.part("padded and compiled stock estimator", lambda: padded_figures(s3gen.flow.decoder.estimator))
 
