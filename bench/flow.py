@@ -127,10 +127,30 @@ def attention_figures(form: attention.AttentionForm, frames: int = BATCH_FRAMES[
     ]
     joined = torch.randn(2 * frames, 3, 8, 64, device=DEVICE, dtype=torch.bfloat16)
     table = form.table(bounds, 2 * frames).to(DEVICE)
+    exact = attention.flash(MAX_SEQUENCE_FRAMES)
     with torch.inference_mode():
         ms = timed_ms(lambda: form.attend(joined, table), num_calls=9)
+        wanted = exact.attend(joined, exact.table(bounds, 2 * frames).to(DEVICE))
+        found = form.attend(joined, table)
+    real = torch.cat([torch.arange(start, end) for start, end in bounds]).to(DEVICE)
     tera = sum(4 * 512 * (end - start) ** 2 for start, end in bounds) / 1e12
-    return {"ms": ms, "TFLOP/s": round(tera / ms * 1e3, 1)}
+    return {
+        "ms": ms,
+        "TFLOP/s": round(tera / ms * 1e3, 1),
+        "difference from flash": float((found[real].float() - wanted[real].float()).abs().max()),
+    }
+
+
+def cudnn() -> attention.AttentionForm:
+    """Return attention by cuDNN, which torch does not offer for packed rows by name."""
+
+    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        longest = MAX_SEQUENCE_FRAMES
+        return torch.ops.aten._cudnn_attention_forward(
+            *joined.unbind(1), None, table, table, longest, longest, False, 0.0, False, False
+        )[0]
+
+    return attention.flash(MAX_SEQUENCE_FRAMES)._replace(attend=attend)
 
 
 def tiled_with(block_keys: int, num_warps: int, num_stages: int) -> attention.AttentionForm:
@@ -376,6 +396,8 @@ def measure(run: Run, *, has_peers: bool) -> None:
     for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
         run.part(f"ms, {name}", partial(kernel_ms, call), needs_s=8)
     measure_variants(run, s3gen.flow.decoder, VARIANTS[2:])
+    # Last, because a fault of the device would cost all that comes after it.
+    run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     if has_peers:
         run.part("padded and compiled stock estimator", lambda: padded_figures(s3gen.flow.decoder.estimator))
 

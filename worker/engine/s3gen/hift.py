@@ -88,7 +88,7 @@ class Hift:
         if self._device.type != "cuda":
             return
         pool = torch.cuda.graph_pool_handle()
-        with torch.inference_mode(), self._exactness():
+        with torch.inference_mode(), self._exactness(is_searching=True):
             # From long to short: the short ones then fit into the memory of the longest.
             for budget in reversed(self._budgets_frames):
                 graph = RowGraph(self._vocode_row, budget, self._num_mels, self._device, pool)
@@ -166,12 +166,15 @@ class Hift:
         faded = self._fade[nth.clamp(max=self._fade.numel() - 1)]
         return torch.where(nth < self._fade.numel(), samples * faded, samples)
 
-    def _exactness(self) -> AbstractContextManager[None]:
+    def _exactness(self, *, is_searching: bool = False) -> AbstractContextManager[None]:
         """Return a context in which cuDNN computes as exactly as `precision` says.
 
         The switch is one for the process, as torch has it; nobody else convolves while the vocoder is being called.
+
+        Args:
+            is_searching: cuDNN tries its algorithms on each new shape, which takes longer than a call.
         """
         flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=True, allow_tf32=self._precision != "fp32"
+            enabled=True, benchmark=is_searching, allow_tf32=self._precision != "fp32"
         )
         return flags
