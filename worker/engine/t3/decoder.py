@@ -32,7 +32,7 @@ from worker.engine.t3.weights import join_weights
 from worker.errors import SegmentUnspeakableError
 
 if TYPE_CHECKING:
-    from worker.models.checkpointfiles import Precision
+    from worker.models.precision import Precision
 
 #: Reports that may be on their way: so many polls does the host run ahead of a GPU before it waits.
 _MAX_PENDING: Final = 2
