@@ -13,6 +13,8 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(("CHATTERQUEUE_", "AWS_")):
             del os.environ[name]
+    # Files of tests run side by side; more threads in each would only take the cores from one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     # boto3 must find only the keys that a test sets, and must not ask a cloud's metadata service for others.
     os.environ["AWS_CONFIG_FILE"] = os.devnull
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull

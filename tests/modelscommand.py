@@ -26,13 +26,14 @@ class Outcome(NamedTuple):
 class ModelsCommand:
     """Runs `chatterqueue models` with a folder and a server."""
 
-    def __init__(self, hub: FakeHub, model_dir: Path, capture: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, hub: FakeHub, model_dir: Path, capture: pytest.CaptureFixture[str] | None = None) -> None:
         self.hub = hub
         self.dir = model_dir
         self.capture = capture
 
     def __call__(self, *arguments: str) -> Outcome:
-        """Call the command in this process."""
+        """Call the command in this process; needs `capture`."""
+        assert self.capture is not None
         self.capture.readouterr()
         code = command.main(arguments, default_dir=self.dir)
         return Outcome(code, *self.capture.readouterr())

@@ -11,6 +11,9 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import bitsandbytes  # noqa: F401
     import chatterbox  # noqa: F401
+    import torch
+
+_stock_int_mm = torch._int_mm
 
 NUM_LAYERS = {"english": 2, "multilingual": 14}
 HEAD_SIZE, MLP_SIZE = 8, 64
@@ -83,4 +86,4 @@ def exact_int_mm(a: Any, b: Any) -> Any:
     """
     import torch
 
-    return (a.double() @ b.double()).to(torch.int32)
+    return (a.double() @ b.double()).to(torch.int32) if a.shape[1] == 1 else _stock_int_mm(a, b)

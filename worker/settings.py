@@ -23,10 +23,16 @@ class WorkerSettings(Settings):
     #: Which queues a worker reads.
     role: Role = Role.ALL
     engine: EngineName = EngineName.AUTO
-    #: `auto` is full precision (fp32) for now.
-    precision: Literal["auto", "fp32"] = "auto"
+    #: How T3's weights are kept; `auto` is int8 on CUDA and fp32 on a CPU, where int8 does not run.
+    precision: Literal["auto", "int8", "bf16", "fp32"] = "auto"
     #: Folder with the checkpoint files of chatterbox-tts, English, multilingual or both.
     model_dir: Path | None = None
+    #: How a start checks locked weights: `full` hashes every byte that it reads, `stamp` only what has changed since.
+    #: Full by default: it costs 1 to 2 s of a start that takes 15 and more, it alone finds a disk that rots, and the
+    #: stamps cannot be kept in a folder that is mounted read-only, as it should be.
+    verification: Literal["full", "stamp"] = "full"
+    #: Refuse weights without a lock; else they are loaded, with a warning.
+    require_lock: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     #: Items that the worker holds at once; None: twice the segments that the engine works on, and a few more.

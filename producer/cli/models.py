@@ -26,6 +26,14 @@ class Which(StrEnum):
     MULTILINGUAL = "multilingual"
 
 
+class Device(StrEnum):
+    """Where a comparison runs."""
+
+    AUTO = "auto"
+    CUDA = "cuda"
+    CPU = "cpu"
+
+
 Folder = Annotated[
     Path | None,
     typer.Option("--dir", help="Folder of the weights; default: CHATTERQUEUE_MODEL_DIR, else one in the user's cache."),
@@ -68,14 +76,14 @@ def compare(
     model: Annotated[Which, typer.Option(help="Which model: english or multilingual.")] = Which.ENGLISH,
     language: Annotated[str, typer.Option(help="Language of the texts, for the multilingual model.")] = "en",
     texts: Annotated[Path | None, typer.Option(help="A file with one text a line; default: six sentences.")] = None,
-    device: Annotated[str, typer.Option(help="On cpu, int8 is left out.")] = "cuda",
+    device: Annotated[Device, typer.Option(help="auto: cuda if there is one; on cpu, no int8.")] = Device.AUTO,
     json: options.Json = False,
 ) -> None:
     """Say how far bf16 and int8 are from full precision, with these weights on this machine."""
     if model is Which.ALL:
         raise typer.BadParameter("compares one model at a time: english or multilingual", param_hint="--model")
     require_extra("gpu")
-    chosen = ["--model", model.value, "--language", language, "--device", device]
+    chosen = ["--model", model.value, "--language", language, "--device", device.value]
     chosen += _option("--texts", None if texts is None else str(texts))
     _replace_by("worker.models.compare", [str(folder), *chosen, *(["--json"] if json else [])])
 

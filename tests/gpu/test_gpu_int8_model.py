@@ -18,7 +18,7 @@ MIN_WARM_START_GAIN = 3.0
 
 
 def files_of(model: str) -> Any:
-    from worker.models.checkpointfiles import ENGLISH, MULTILINGUAL
+    from worker.models.checkpoint import ENGLISH, MULTILINGUAL
 
     return {"english": ENGLISH, "multilingual": MULTILINGUAL}[model]
 
@@ -43,7 +43,7 @@ def warm_up() -> None:
 def test_t3_takes_a_quarter_of_the_memory_and_loads_without_a_second_copy(
     model: str, full_checkpoint: Any, figures: dict[str, Any], tmp_path: Path
 ) -> None:
-    from worker.models.checkpointfiles import load_t3
+    from worker.models.checkpointparts import load_t3
 
     directory, files = full_checkpoint(model, stops_after=3), files_of(model)
     warm_up()

@@ -29,7 +29,8 @@ def test_tokens_equal_those_of_the_stock_loop(
     import torch
     from chatterbox.models.t3.modules.cond_enc import T3Cond
 
-    from worker.models.checkpointfiles import ENGLISH, MULTILINGUAL, load_t3
+    from worker.models.checkpoint import ENGLISH, MULTILINGUAL
+    from worker.models.checkpointparts import load_t3
     from worker.models.generation import generate_tokens
     from worker.models.sampling import Sampling
 

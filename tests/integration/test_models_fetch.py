@@ -28,7 +28,7 @@ from producer.contract.narration import ModelName
 from worker.models.store import command, fetching
 from worker.models.weights import open_model
 
-pytestmark = [pytest.mark.thorough, pytest.mark.integration]
+pytestmark = pytest.mark.integration
 
 COMMIT, LATER_COMMIT = "a" * 40, "b" * 40
 ALL_FILES = tuple(dict.fromkeys((*ENGLISH_FILES, *MULTILINGUAL_FILES)))

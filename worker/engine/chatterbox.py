@@ -1,4 +1,4 @@
-"""The Chatterbox engine: the stock models, one segment at a time, in full precision.
+"""The Chatterbox engine: our models, loaded from verified files, one segment at a time.
 
 Knows nothing of Celery or the ledger. Importing it imports torch and chatterbox-tts.
 """
@@ -29,10 +29,12 @@ from worker.errors import (
     SynthesisError,
     WatermarkError,
 )
-from worker.models.chatterbox import load_model
 from worker.models.checkpoint import check_folder, revision
 from worker.models.device import choose_device
+from worker.models.lockedmodel import load_locked
+from worker.models.precision import Precision, PrecisionChoice, choose_precision
 from worker.models.watermark import MIN_DETECTION, detect_watermark
+from worker.models.weights import Verification
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +59,11 @@ class ChatterboxEngine:
         self,
         model_dir: Path,
         *,
+        cache_dir: Path,
         device: Literal["auto", "cpu", "cuda"] = "auto",
+        precision: PrecisionChoice = "auto",
+        verification: Verification = Verification.FULL,
+        is_lock_required: bool = False,
         num_threads: int = 1,
         max_cached_voices: int = 8,
     ) -> None:
@@ -65,12 +71,21 @@ class ChatterboxEngine:
 
         Args:
             model_dir: folder with the files of the English model, of the multilingual one, or of both.
+            cache_dir: where T3 in int8 is kept if the folder cannot be written to or has no lock.
             device: where the models go.
+            precision: of T3's weights.
+            verification: how the files are compared with their lock.
+            is_lock_required: refuse a folder without a lock; else it is loaded with a warning.
             num_threads: CPU cores that one segment is spread over; no matter on CUDA.
             max_cached_voices: voices that each model keeps ready.
         """
         self._model_dir = model_dir
+        self._cache_dir = cache_dir
         self._device = device
+        self._wanted_precision = precision
+        self._precision: Precision | None = None
+        self._verification = verification
+        self._is_lock_required = is_lock_required
         self._num_threads = num_threads
         self._max_cached_voices = max_cached_voices
         self._speakers: dict[ModelName, Speaker] = {}
@@ -81,18 +96,35 @@ class ChatterboxEngine:
         """Check the folder and load its models.
 
         Raises:
-            ModelLoadError: naming the file, what is wrong and what to do.
+            ModelLoadError: naming the file, what is wrong and what to do; or int8 does not run on the device.
             WatermarkError: if the models would speak without a watermark.
         """
-        models = check_folder(self._model_dir)
         device = choose_device(self._device)
+        self._precision = choose_precision(self._wanted_precision, device)
+        # Both warn at every turn, and could quote what they are given.
+        for noisy in ("chatterbox", "transformers"):
+            logging.getLogger(noisy).setLevel(logging.ERROR)
         if device == "cpu":
             torch.set_num_threads(self._num_threads)
-        for model in models:
-            self._revisions[model] = revision(self._model_dir, model)
-            loaded = load_model(self._model_dir, model, device)
-            self._speakers[model] = Speaker(loaded, model, max_cached_voices=self._max_cached_voices)
+        for model in check_folder(self._model_dir):
+            self._speakers[model] = self._load(model, device, self._precision)
         self._executor.start()
+
+    def _load(self, model: ModelName, device: Literal["cpu", "cuda"], precision: Precision) -> Speaker:
+        started_s = time.monotonic()
+        loaded = load_locked(
+            model,
+            self._model_dir,
+            device,
+            precision=precision,
+            cache_dir=self._cache_dir,
+            verification=self._verification,
+            is_lock_required=self._is_lock_required,
+        )
+        self._revisions[model] = revision(self._model_dir, model)
+        facts = {"model": model.value, "precision": precision, "device": device, "revision": self._revisions[model]}
+        logger.info("model_loaded", extra={**facts, "load_s": round(time.monotonic() - started_s, 2)})
+        return Speaker(loaded, max_cached_voices=self._max_cached_voices)
 
     def warm_up(self) -> None:
         """Speak once with each model, on the thread that will speak, and find the watermark in it.
@@ -107,7 +139,7 @@ class ChatterboxEngine:
                 take = self.submit(request).result()
             except SynthesisError as error:
                 raise ModelLoadError(f"the {model.value} model in {self._model_dir} cannot speak: {error}") from error
-            found = detect_watermark(speaker.watermarker, take.pcm, take.sample_rate_hz)
+            found = detect_watermark(speaker.model.watermarker, take.pcm, take.sample_rate_hz)
             if found < MIN_DETECTION:
                 raise WatermarkError(
                     f"the watermark is not in what the {model.value} model speaks: the detector gives {found:.2f}, "
@@ -115,13 +147,13 @@ class ChatterboxEngine:
                 )
 
     def identity(self, model: ModelName) -> str:
-        """Return engine, package version, model, content of its files, and precision.
+        """Return engine, package version, model, content of its files, and the precision that T3 is in.
 
         Raises:
             EngineUnavailableError: if the folder does not hold that model.
         """
         self._speaker(model)
-        return f"chatterbox-{version('chatterbox-tts')}/{model.value}/{self._revisions[model]}/fp32"
+        return f"chatterbox-{version('chatterbox-tts')}/{model.value}/{self._revisions[model]}/{self._precision}"
 
     def submit(self, request: SegmentRequest) -> Future[Take]:
         """Queue a segment; see `worker.engine.protocol.Engine.submit`."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from producer.contract.narration import ModelName, Parameters
 
 #: Part of every segment's hash: raise it when a change of ours alters how the same request sounds.
-SYNTHESIS_VERSION: Final = 1
+SYNTHESIS_VERSION: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,10 +62,15 @@ def build_engine(name: EngineName, settings: WorkerSettings) -> Engine:
         check_folder(settings.model_dir)  # before torch is imported, which takes ten seconds and more
 
         from worker.engine.chatterbox import ChatterboxEngine
+        from worker.models.weights import Verification
 
         return ChatterboxEngine(
             settings.model_dir,
+            cache_dir=settings.cache_dir,
             device=settings.device,
+            precision=settings.precision,
+            verification=Verification(settings.verification),
+            is_lock_required=settings.require_lock,
             num_threads=settings.num_threads,
             max_cached_voices=settings.max_cached_voices,
         )

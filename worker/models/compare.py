@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 from producer.contract.errors import ChatterqueueError, ExitCode
 from worker.models.comparison import INT8_WITH_OUTLIERS, VARIANTS, Report, compare
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS
-from worker.models.sampling import Sampling
 
 if TYPE_CHECKING:
     import torch
@@ -70,7 +69,9 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--model", choices=["english", "multilingual"], default="english")
     found.add_argument("--language", default="en", help="of the texts, for the multilingual model")
     found.add_argument("--texts", type=Path, help="a file with one text a line (default: six sentences)")
-    found.add_argument("--device", default="cuda", help="on cpu, int8 is left out (default: %(default)s)")
+    found.add_argument(
+        "--device", choices=["auto", "cuda", "cpu"], default="auto", help="auto is cuda if there is one; no int8 on cpu"
+    )
     found.add_argument("--max-tokens", type=int, default=DEFAULT_MAX_SPEECH_TOKENS, help="where an answer is given up")
     found.add_argument("--json", action="store_true", help="print the figures as JSON")
     return found
@@ -93,24 +94,27 @@ def run(
         ModelLoadError: the checkpoint cannot be loaded, or int8 does not run here.
     """
     from worker import models
+    from worker.models.device import choose_device
 
+    device = choose_device(options.device)
     is_english = options.model == "english"
     loaded = models.ChatterboxTTS if is_english else models.ChatterboxMultilingualTTS
-    model = loaded.load(options.directory, options.device)
+    model = loaded.load(options.directory, device)
     if texts is None:
         texts = options.texts.read_text(encoding="utf-8").splitlines() if options.texts else TEXTS
     language = None if is_english else options.language
-    variants = [
-        variant for variant in (*VARIANTS, INT8_WITH_OUTLIERS) if options.device != "cpu" or variant.precision != "int8"
-    ]
+    variants = [*VARIANTS, INT8_WITH_OUTLIERS]
+    if device == "cpu":
+        sys.stderr.write("int8 is left out: it needs an NVIDIA GPU, and this runs on the CPU\n")
+        variants = [variant for variant in variants if variant.precision != "int8"]
     return compare(
         model,
         options.directory,
         texts,
-        options.device,
+        device,
         tokenize=lambda text: _text_tokens(model, text, language),
         variants=variants,
-        sampling=Sampling() if is_english else Sampling(repetition_penalty=2.0),
+        sampling=model.default_sampling,
         max_tokens=options.max_tokens,
         read_back=read_back,
     )
@@ -127,15 +131,10 @@ def _text_tokens(model: Any, text: str, language: str | None) -> torch.Tensor:
     """Return the tokens [T] that the model reads for a text, start and stop token included."""
     import torch
     from chatterbox.models.t3.modules.t3_config import T3Config
-    from chatterbox.mtl_tts import punc_norm as multilingual_norm
-    from chatterbox.tts import punc_norm
 
-    if language is None:
-        tokens = model.tokenizer.text_to_tokens(punc_norm(text))[0]
-    else:
-        tokens = model.tokenizer.text_to_tokens(multilingual_norm(text), language_id=language)[0]
     frame = T3Config()
-    return torch.tensor([frame.start_text_token, *tokens.tolist(), frame.stop_text_token])
+    tokens = model.tokens_of(text, language).tolist()
+    return torch.tensor([frame.start_text_token, *tokens, frame.stop_text_token])
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.errors import SynthesisError
-from worker.models import checkpointfiles, fidelity
+from worker.models import checkpointparts, fidelity
 from worker.models.footprint import Footprint, measured
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS, NUM_SOUNDS, generate_tokens
 from worker.models.sampling import Sampling
@@ -22,7 +22,7 @@ from worker.models.vocoder import vocode
 if TYPE_CHECKING:
     import torch
 
-    from worker.models.checkpointfiles import Precision
+    from worker.models.precision import Precision
 
 #: Noise of the vocoder and of sampling; the same for every precision.
 SEED: Final = 20_261_122
@@ -118,7 +118,7 @@ def compare(
     for variant in [FULL, *(variant for variant in variants if variant != FULL)]:
         gc.collect()
         with measured(device) as footprint:
-            t3 = checkpointfiles.load_t3(
+            t3 = checkpointparts.load_t3(
                 directory, model.files, device, precision=variant.precision, threshold=variant.threshold
             )
         runner = _Runner(t3, model, sampling, max_tokens)

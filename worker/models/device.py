@@ -24,8 +24,8 @@ def choose_device(wanted: Literal["auto", "cpu", "cuda"]) -> Literal["cpu", "cud
     has_cuda = torch.cuda.is_available()
     if wanted == "cuda" and not has_cuda:
         raise ModelLoadError(
-            "CHATTERQUEUE_DEVICE is cuda, but torch finds no CUDA device: check nvidia-smi and that the installed "
-            "torch is a CUDA build, or set it to cpu"
+            "cuda is asked for (CHATTERQUEUE_DEVICE or --device), but torch finds no CUDA device: check nvidia-smi "
+            "and that the installed torch is a CUDA build, or ask for cpu"
         )
     return "cuda" if has_cuda and wanted != "cpu" else "cpu"
 

@@ -73,18 +73,22 @@ def _host_watch(footprint: Footprint) -> Iterator[None]:
     private_before, total_before = _host_memory_mib()
 
     def sample() -> None:
-        while not is_over.wait(_SAMPLE_INTERVAL_S):
-            private, total = _host_memory_mib()
-            footprint.peak_host_mib = max(footprint.peak_host_mib, private - private_before)
-            footprint.peak_host_with_files_mib = max(footprint.peak_host_with_files_mib, total - total_before)
+        private, total = _host_memory_mib()
+        footprint.peak_host_mib = max(footprint.peak_host_mib, private - private_before)
+        footprint.peak_host_with_files_mib = max(footprint.peak_host_with_files_mib, total - total_before)
 
-    watcher = threading.Thread(target=sample, daemon=True, name="footprint")
+    def watch() -> None:
+        while not is_over.wait(_SAMPLE_INTERVAL_S):
+            sample()
+
+    watcher = threading.Thread(target=watch, daemon=True, name="footprint")
     watcher.start()
     try:
         yield
     finally:
         is_over.set()
         watcher.join()
+        sample()  # a block may be shorter than the interval
 
 
 def _host_memory_mib() -> tuple[float, float]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from worker.errors import NoEndOfSpeechError, SegmentUnspeakableError, SynthesisError
+from worker.errors import NoEndOfSpeechError, NoSpeechError, SegmentUnspeakableError
 from worker.models.alignment import watch_alignment
 from worker.models.sampling import Sampling, choose_token
 
@@ -150,7 +150,7 @@ def require_speech(tokens: torch.Tensor, *, has_ended: bool) -> torch.Tensor:
 
     Raises:
         NoEndOfSpeechError: it did not; what it said is cut off or runs away.
-        SynthesisError: it said nothing.
+        NoSpeechError: it said nothing.
     """
     if not has_ended:
         num_tokens = tokens.numel()
@@ -160,7 +160,7 @@ def require_speech(tokens: torch.Tensor, *, has_ended: bool) -> torch.Tensor:
         raise NoEndOfSpeechError(reason)
     tokens = tokens[tokens < NUM_SOUNDS]
     if tokens.numel() == 0:
-        raise SynthesisError("the model ended the speech before it began")
+        raise NoSpeechError("the model ended the speech before it began")
     return tokens
 
 

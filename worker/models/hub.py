@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
+
+from worker.models.store.catalog import DEFAULT_REPO, Parts, files_of
 
 if TYPE_CHECKING:
     import torch
 
-    from worker.models.checkpointfiles import CheckpointFiles
-
 logger = logging.getLogger(__name__)
 
-REPO_ID: Final = "ResembleAI/chatterbox"
 
-
-def fetch_from_hub(files: CheckpointFiles) -> Path:
+def fetch_from_hub(files: Parts) -> Path:
     """Return the folder of the hub's cache that holds these files, after fetching what is not there."""
     from huggingface_hub import snapshot_download
 
-    return Path(snapshot_download(repo_id=REPO_ID, repo_type="model", allow_patterns=list(files.all)))
+    return Path(snapshot_download(repo_id=DEFAULT_REPO, repo_type="model", allow_patterns=list(files_of(files.model))))
 
 
 def usable_device(device: str | torch.device) -> str | torch.device:

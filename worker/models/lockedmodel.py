@@ -10,14 +10,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from producer.contract.narration import ModelName
+from worker.errors import FetchBusyError
+from worker.models.int8_support import require_int8_support
 from worker.models.prequantized import FORMAT, save_quantized_t3
-from worker.models.store.errors import FetchBusyError
 from worker.models.weights import ModelFiles, Verification, open_model
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from worker.models.checkpointfiles import Precision
+    from worker.models.precision import Precision
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +41,8 @@ def load_locked(
     """
     import worker.models
 
+    if precision == "int8":
+        require_int8_support(device)  # before gigabytes are hashed
     model_class = worker.models.ChatterboxTTS if model is ModelName.ENGLISH else worker.models.ChatterboxMultilingualTTS
     files = open_model(
         model_dir,
@@ -53,7 +56,7 @@ def load_locked(
         model_class.files,
         s3gen=files.s3gen.name,
         voice_encoder=files.voice_encoder.name,
-        voice=files.conditionals.name if files.conditionals else model_class.files.voice,
+        conditionals=files.conditionals.name if files.conditionals else model_class.files.conditionals,
     )
     loaded = model_class.load(model_dir, device, precision=precision, int8_path=files.prequantized, files=names)
     if precision == "int8" and files.prequantized is None:

@@ -7,21 +7,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch  # noqa: TID253 - whoever names this module wants the model
 from chatterbox import mtl_tts as stock  # noqa: TID253
 from chatterbox.models.tokenizers import tokenizer as stock_tokenizer  # noqa: TID253
 
 from worker.errors import LanguageUnsupportedError, ModelLoadError
-from worker.models.checkpointfiles import MULTILINGUAL, CheckpointFiles
-from worker.models.hub import fetch_from_hub, usable_device
-from worker.models.int8_support import require_int8_support
+from worker.models.checkpoint import MULTILINGUAL, Parts
 from worker.models.sampling import Sampling
-from worker.models.speaking import SafeSpeech, require_speakable
-
-if TYPE_CHECKING:
-    from typing import Self
+from worker.models.speaking import SafeSpeech
 
 #: chatterbox-tts repeats itself less in this model with a stronger penalty.
 REPETITION_PENALTY = 2.0
@@ -30,18 +25,22 @@ REPETITION_PENALTY = 2.0
 class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  # type: ignore[misc]  # untyped base
     """Speech in 23 languages. Code written for chatterbox-tts 0.1.7 runs unchanged; what differs is documented."""
 
-    files: ClassVar[CheckpointFiles] = MULTILINGUAL
+    files: ClassVar[Parts] = MULTILINGUAL
 
-    @classmethod
-    def from_pretrained(cls, device: str | torch.device, use_bnb_quantization: bool = False) -> Self:
-        """Fetch the files from the hub, or take them from its cache, and load the model.
+    default_sampling: ClassVar[Sampling] = Sampling(repetition_penalty=REPETITION_PENALTY)
 
-        Raises:
-            ModelLoadError: see `from_local`; int8 is checked before anything is fetched.
+    @property
+    def languages(self) -> frozenset[str]:
+        """All that the model was trained on; Chinese only with its table and its word segmenter.
+
+        Without the table it would be spelt as unknown tokens and spoken as noise; without the segmenter its words are
+        not set apart as they were in training.
         """
-        if use_bnb_quantization:
-            require_int8_support(device)
-        return cls.from_local(fetch_from_hub(cls.files), usable_device(device), use_bnb_quantization)
+        languages = set(stock.SUPPORTED_LANGUAGES)
+        chinese = self.tokenizer.cangjie_converter
+        if not chinese.word2cj or chinese.segmenter is None:
+            languages.discard("zh")
+        return frozenset(languages)
 
     def generate(
         self,
@@ -78,26 +77,19 @@ class ChatterboxMultilingualTTS(SafeSpeech, stock.ChatterboxMultilingualTTS):  #
             SynthesisError: it said nothing, or what it computed is not finite.
         """
         sampling = Sampling(temperature, cfg_weight, repetition_penalty, min_p, top_p)
-        return self.speak(text, language_id, sampling, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration)
+        return self.speak(
+            text, sampling, language=language_id, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration
+        )
 
-    def speak(
-        self,
-        text: str,
-        language_id: str | None,
-        sampling: Sampling | None = None,
-        *,
-        voice: Any = None,
-        audio_prompt_path: str | Path | None = None,
-        exaggeration: float = 0.5,
-        seed: int | None = None,
-    ) -> torch.Tensor:
-        """Speak a text with a voice that was prepared before, and reproducibly if there is a seed; see `generate`."""
-        language = self._language(language_id)
-        require_speakable(text)
-        tokens = self.tokenizer.text_to_tokens(stock.punc_norm(text), language_id=language)[0]
-        voice = voice or self._voice_for(audio_prompt_path, exaggeration)
-        sampling = sampling or Sampling(repetition_penalty=REPETITION_PENALTY)
-        return self._speak(tokens, sampling, voice=voice, exaggeration=exaggeration, seed=seed)
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+        """Return the tokens [T] of a text in a language, without start and stop token.
+
+        Raises:
+            LanguageUnsupportedError: the model does not speak it, or lacks the table for it.
+        """
+        code = self._language(language)
+        tokens: torch.Tensor = self.tokenizer.text_to_tokens(stock.punc_norm(text), language_id=code)[0]
+        return tokens
 
     def _language(self, language_id: str | None) -> str | None:
         if not language_id:

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from worker.errors import ModelLoadError
+from worker.models.header import read_header
 from worker.models.int8_support import import_bitsandbytes
 from worker.models.quantization import DEFAULT_THRESHOLD, count_linears, empty_int8_layer, is_int8_weight
-from worker.models.skeleton import empty_t3, fill, read_header, read_t3_sizes
+from worker.models.skeleton import empty_t3, fill, read_t3_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,36 +1,21 @@
 """Builds a T3 of the sizes that a checkpoint has, without spending time or memory on weights.
 
-Knows nothing of precision or devices: it reads the header of a safetensors file and makes empty modules.
+Knows nothing of precision or devices: from what a header says it makes empty modules.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from worker.errors import ModelLoadError
+from worker.models.header import TEXT_VOCABULARY, TensorInfo, count_layers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from torch import nn
-
-#: A safetensors header is JSON of some 100 bytes for each tensor; T3 has about 300, S3Gen about 2,000.
-_MAX_HEADER_BYTES: Final = 16 * 2**20
-
-#: Rows of the text embedding, which is how chatterbox-tts tells its two models apart.
-TEXT_VOCABULARY: Final = {"english": 704, "multilingual": 2454}
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """What a safetensors header says of one tensor."""
-
-    dtype: str
-    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +26,6 @@ class T3Sizes:
     head_size: int
     mlp_size: int
     text_vocabulary: int
-
-    @property
-    def model(self) -> str:
-        """`english` or `multilingual`."""
-        return next(name for name, size in TEXT_VOCABULARY.items() if size == self.text_vocabulary)
-
-
-def read_header(path: Path) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    """Read what tensors a safetensors file holds, and its metadata, without reading a weight.
-
-    Raises:
-        ModelLoadError: the file is missing, cut short, or no safetensors file.
-    """
-    try:
-        size_bytes = path.stat().st_size
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            # An absurd length is that of a file of another kind; read no more than a header can be.
-            header: dict[str, Any] = json.loads(file.read(min(length, _MAX_HEADER_BYTES)))
-        metadata = dict(header.pop("__metadata__", {}))
-        tensors = {name: TensorInfo(entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
-        data_bytes = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    except OSError as exc:
-        raise ModelLoadError(f"{path} cannot be read: {exc.strerror}") from exc
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise ModelLoadError(f"{path} is not a safetensors file") from exc
-    if size_bytes != 8 + length + data_bytes:
-        reason = f"{path} is cut short or has been added to: {size_bytes} bytes instead of {8 + length + data_bytes}"
-        raise ModelLoadError(reason)
-    return tensors, metadata
 
 
 def read_t3_sizes(tensors: Mapping[str, TensorInfo], path: Path) -> T3Sizes:
@@ -90,12 +45,9 @@ def read_t3_sizes(tensors: Mapping[str, TensorInfo], path: Path) -> T3Sizes:
         reason = f"{path} holds no T3: it has no tensor {exc.args[0]}"
         raise ModelLoadError(reason) from None
     if text_rows not in TEXT_VOCABULARY.values():
-        reason = f"{path} holds a T3 with {text_rows} text tokens; chatterbox-tts 0.1.7 knows {TEXT_VOCABULARY}"
-        raise ModelLoadError(reason)
-    num_layers = 0
-    while f"tfmr.layers.{num_layers}.self_attn.q_proj.weight" in tensors:
-        num_layers += 1
-    return T3Sizes(num_layers, head_rows // num_heads, mlp_rows, text_rows)
+        known = ", ".join(f"{model.value} {size}" for model, size in TEXT_VOCABULARY.items())
+        raise ModelLoadError(f"{path} holds a T3 with {text_rows} text tokens; chatterbox-tts 0.1.7 knows {known}")
+    return T3Sizes(count_layers(tensors), head_rows // num_heads, mlp_rows, text_rows)
 
 
 def empty_t3(sizes: T3Sizes) -> Any:

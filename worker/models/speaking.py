@@ -1,6 +1,6 @@
-"""What both Chatterbox classes of ours share: load safely, speak without side effects, one call at a time.
+"""How both Chatterbox classes of ours speak: without side effects, one call at a time.
 
-Knows nothing of languages or file names; mixed in before the class of chatterbox-tts, whose parts it uses.
+Knows nothing of languages or files; mixed in before the class of chatterbox-tts, whose parts it uses.
 """
 
 from __future__ import annotations
@@ -13,34 +13,29 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from producer.contract.narration import is_speakable
 from worker.errors import SegmentUnspeakableError, SynthesisError
-from worker.models import checkpointfiles
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS, generate_tokens, require_speech
-from worker.models.int8_support import require_int8_support
-from worker.models.prequantized import describe_source, is_current, save_quantized_t3
+from worker.models.loading import SafeLoading
+from worker.models.sampling import Sampling
 from worker.models.vocoder import vocode
 from worker.models.watermark import check_watermarker
 
 if TYPE_CHECKING:
-    from typing import Self
-
     import torch
 
-    from worker.models.checkpointfiles import CheckpointFiles, Precision
-    from worker.models.sampling import Sampling
 
+class SafeSpeech(SafeLoading):
+    """Speaking, for a class of chatterbox-tts that this is mixed into."""
 
-class SafeSpeech:
-    """Loading and speaking, for a class of chatterbox-tts that this is mixed into."""
-
-    #: Which files the checkpoint is made of.
-    files: ClassVar[CheckpointFiles]
+    #: How tokens are drawn where a call does not say it.
+    default_sampling: ClassVar[Sampling] = Sampling()
     #: Speech tokens after which a call is given up with `NoEndOfSpeechError`; 25 are a second.
     max_speech_tokens: int = DEFAULT_MAX_SPEECH_TOKENS
 
-    t3: Any
     s3gen: Any
     ve: Any
+    tokenizer: Any
     conds: Any
     watermarker: Any
     device: Any
@@ -54,72 +49,18 @@ class SafeSpeech:
         check_watermarker(self.watermarker)
         self._lock = threading.RLock()
 
-    @classmethod
-    def from_local(cls, ckpt_dir: str | Path, device: str | torch.device, use_bnb_quantization: bool = False) -> Self:
-        """Load the model from a folder.
-
-        Everything that can be wrong is looked at before the first weight is read.
-
-        Args:
-            ckpt_dir: the folder with the files, as `from_pretrained` fetches them.
-            device: where the model runs.
-            use_bnb_quantization: T3 in int8, which needs CUDA. If `save_int8` has written its file into the folder,
-                that is read, and the full weights are not.
-
-        Raises:
-            ModelLoadError: the checkpoint is not whole or of the other model, or int8 does not run here.
-            WatermarkError: the watermark is not installed.
-        """
-        directory = Path(ckpt_dir)
-        int8_path = None
-        if use_bnb_quantization:
-            require_int8_support(device)
-            beside = directory / cls.files.int8_t3
-            int8_path = beside if is_current(beside, directory / cls.files.t3) else None
-        precision: Precision = "int8" if use_bnb_quantization else "fp32"
-        return cls.load(directory, device, precision=precision, int8_path=int8_path)
-
-    @classmethod
-    def load(
-        cls,
-        directory: Path,
-        device: str | torch.device,
-        *,
-        precision: Precision = "fp32",
-        int8_path: Path | None = None,
-        files: CheckpointFiles | None = None,
-    ) -> Self:
-        """Load the model with T3 in any precision, a prequantized T3 from any place, other file names: `from_local`."""
-        if precision == "int8":
-            require_int8_support(device)
-        check_watermarker()
-        files = files or cls.files
-        checkpointfiles.check_checkpoint(directory, files, int8_path=int8_path)
-        t3 = checkpointfiles.load_t3(directory, files, device, precision=precision, int8_path=int8_path)
-        s3gen = checkpointfiles.load_s3gen(directory, files, device)
-        voice_encoder = checkpointfiles.load_voice_encoder(directory, files, device)
-        voice = checkpointfiles.load_voice(directory / files.voice, device, cls._conditionals_class())
-        tokenizer = cls._load_tokenizer(directory / files.tokenizer)
-        return cls(t3, s3gen, voice_encoder, tokenizer, device, conds=voice)
-
-    @classmethod
-    def _conditionals_class(cls) -> Any:
+    @property
+    def languages(self) -> frozenset[str]:
+        """The codes of the languages that this model can speak as it is loaded."""
         raise NotImplementedError
 
-    @classmethod
-    def _load_tokenizer(cls, path: Path) -> Any:
-        raise NotImplementedError
-
-    def save_int8(self, directory: str | Path) -> Path:
-        """Write the int8 T3 beside the other files, so that the next start reads a quarter of the bytes.
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+        """Return the tokens [T] of a text, without start and stop token.
 
         Raises:
-            ModelLoadError: this T3 is not int8.
+            LanguageUnsupportedError: the model does not speak the language.
         """
-        path = Path(directory) / self.files.int8_t3
-        source = describe_source(Path(directory) / self.files.t3)
-        save_quantized_t3(self.t3, path, metadata={"model": self.files.model, **source})
-        return path
+        raise NotImplementedError
 
     def prepare_voice(self, wav_fpath: str | Path, exaggeration: float = 0.5) -> Any:
         """Return the `Conditionals` of a reference recording, and change nothing in the model."""
@@ -131,7 +72,10 @@ class SafeSpeech:
             ENC_COND_LEN=self.ENC_COND_LEN,  # type: ignore[attr-defined]
             DEC_COND_LEN=self.DEC_COND_LEN,  # type: ignore[attr-defined]
         )
-        with self._lock:
+        import torch
+
+        # Without gradients: the stock method would keep the graph of the speaker encoder alive with each voice.
+        with self._lock, torch.inference_mode():
             # The stock method, on an object of ours: it leaves its result in `conds`.
             stock = super().prepare_conditionals.__func__  # type: ignore[misc]
             stock(room, wav_fpath, exaggeration)
@@ -141,30 +85,46 @@ class SafeSpeech:
         """Make a reference recording the voice of every later call that names none."""
         self.conds = self.prepare_voice(wav_fpath, exaggeration)
 
-    def _speak(
+    def speak(
         self,
-        text_tokens: torch.Tensor,
-        sampling: Sampling,
+        text: str,
+        sampling: Sampling | None = None,
         *,
-        voice: Any,
-        exaggeration: float,
+        language: str | None = None,
+        voice: Any = None,
+        audio_prompt_path: str | Path | None = None,
+        exaggeration: float = 0.5,
         seed: int | None = None,
     ) -> torch.Tensor:
-        """Speak text tokens [T] and return [1, samples] float32 on the CPU, watermarked.
+        """Speak a text: `generate` with a voice that was prepared before, and reproducibly if there is a seed.
+
+        Args:
+            text: up to about 300 characters.
+            sampling: how tokens are drawn; None is the model's own way.
+            language: a code, in any case; the English model ignores it.
+            voice: of `prepare_voice`; it is not written to.
+            audio_prompt_path: a recording whose voice is used for this call, where no `voice` is given.
+            exaggeration: of emotion.
+            seed: equal calls with equal seeds give equal samples on one machine.
+
+        Returns:
+            [1, samples] float32 at 24 kHz, on the CPU, watermarked.
 
         Raises:
-            NoEndOfSpeechError: the model did not stop by itself.
-            SynthesisError: it said nothing, or what it computed is not finite.
+            SynthesisError: one of its kinds, as `generate` says.
         """
         import torch
 
+        require_speakable(text)
+        text_tokens = self.tokens_of(text, language)
+        voice = voice or self._voice_for(audio_prompt_path, exaggeration)
         with self._lock, torch.inference_mode():
             generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
             tokens, has_ended = generate_tokens(
                 self.t3,
                 _with_exaggeration(voice.t3, exaggeration),
                 self._framed(text_tokens),
-                sampling,
+                sampling or self.default_sampling,
                 max_tokens=self.max_speech_tokens,
                 generator=generator,
             )
@@ -201,7 +161,7 @@ def require_speakable(text: str) -> None:
     Raises:
         SegmentUnspeakableError: otherwise; chatterbox-tts would say "You need to add some text for me to talk."
     """
-    if not any(character.isalnum() for character in text):
+    if not is_speakable(text):
         raise SegmentUnspeakableError("there is nothing to speak: no letter and no digit")
 
 

@@ -6,36 +6,25 @@ Knows nothing of the multilingual model.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch  # noqa: TID253 - whoever names this module wants the model
 from chatterbox import tts as stock  # noqa: TID253
 
-from worker.models.checkpointfiles import ENGLISH, CheckpointFiles
-from worker.models.hub import fetch_from_hub, usable_device
-from worker.models.int8_support import require_int8_support
+from worker.models.checkpoint import ENGLISH, Parts
 from worker.models.sampling import Sampling
-from worker.models.speaking import SafeSpeech, require_speakable
-
-if TYPE_CHECKING:
-    from typing import Self
+from worker.models.speaking import SafeSpeech
 
 
 class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc]  # untyped base
     """English speech. Code written for chatterbox-tts 0.1.7 runs unchanged; what differs is in the documentation."""
 
-    files: ClassVar[CheckpointFiles] = ENGLISH
+    files: ClassVar[Parts] = ENGLISH
 
-    @classmethod
-    def from_pretrained(cls, device: str | torch.device, use_bnb_quantization: bool = False) -> Self:
-        """Fetch the files from the hub, or take them from its cache, and load the model.
-
-        Raises:
-            ModelLoadError: see `from_local`; int8 is checked before anything is fetched.
-        """
-        if use_bnb_quantization:
-            require_int8_support(device)
-        return cls.from_local(fetch_from_hub(cls.files), usable_device(device), use_bnb_quantization)
+    @property
+    def languages(self) -> frozenset[str]:
+        """English only."""
+        return frozenset({"en"})
 
     def generate(
         self,
@@ -71,21 +60,11 @@ class ChatterboxTTS(SafeSpeech, stock.ChatterboxTTS):  # type: ignore[misc]  # u
         sampling = Sampling(temperature, cfg_weight, repetition_penalty, min_p, top_p)
         return self.speak(text, sampling, audio_prompt_path=audio_prompt_path, exaggeration=exaggeration)
 
-    def speak(
-        self,
-        text: str,
-        sampling: Sampling | None = None,
-        *,
-        voice: Any = None,
-        audio_prompt_path: str | Path | None = None,
-        exaggeration: float = 0.5,
-        seed: int | None = None,
-    ) -> torch.Tensor:
-        """Speak a text with a voice that was prepared before, and reproducibly if there is a seed; see `generate`."""
-        require_speakable(text)
-        tokens = self.tokenizer.text_to_tokens(stock.punc_norm(text))[0]
-        voice = voice or self._voice_for(audio_prompt_path, exaggeration)
-        return self._speak(tokens, sampling or Sampling(), voice=voice, exaggeration=exaggeration, seed=seed)
+    def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
+        """Return the tokens [T] of a text, without start and stop token; there is one language."""
+        del language
+        tokens: torch.Tensor = self.tokenizer.text_to_tokens(stock.punc_norm(text))[0]
+        return tokens
 
     @classmethod
     def _conditionals_class(cls) -> Any:

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from producer.contract.narration import ModelName
+from worker.errors import WeightsLockError, WeightsMissingError
 from worker.models.store.catalog import converted_name, files_of_all, is_pickled, required_files_of
 from worker.models.store.conversion import CONVERTED_FORMAT
-from worker.models.store.errors import WeightsLockError, WeightsMissingError
 from worker.models.store.lock import LOCK_NAME, DerivedEntry, FileEntry, Lock, guard, write_lock
 from worker.models.store.staging import Report, writing_errors
 from worker.models.store.tensors import convert_checked

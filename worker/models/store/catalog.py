@@ -6,7 +6,8 @@ The names are those of chatterbox-tts 0.1.7; both models lie in one repository a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Final
 
 from producer.contract.narration import ModelName
@@ -19,6 +20,8 @@ DEFAULT_REVISION: Final = "main"
 class Parts:
     """The file of each part of a model."""
 
+    model: ModelName
+    #: T3's weights, by which a folder shows which model it holds.
     t3: str
     s3gen: str
     voice_encoder: str
@@ -28,23 +31,30 @@ class Parts:
     #: The table for Chinese; None: the model has no use for it. A folder that was not fetched may lack it.
     cangjie: str | None = None
 
+    @property
+    def int8_t3(self) -> str:
+        """The name of the file that `save_int8` writes, beside the full weights or instead of them."""
+        return f"{PurePath(self.t3).stem}.int8.safetensors"
 
-PARTS: Final = {
-    ModelName.ENGLISH: Parts("t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors", "tokenizer.json"),
-    ModelName.MULTILINGUAL: Parts(
-        "t3_mtl23ls_v2.safetensors",
-        "s3gen.pt",
-        "ve.pt",
-        "grapheme_mtl_merged_expanded_v1.json",
-        cangjie="Cangjie5_TC.json",
-    ),
-}
+
+ENGLISH: Final = Parts(ModelName.ENGLISH, "t3_cfg.safetensors", "s3gen.safetensors", "ve.safetensors", "tokenizer.json")
+MULTILINGUAL: Final = Parts(
+    ModelName.MULTILINGUAL,
+    "t3_mtl23ls_v2.safetensors",
+    "s3gen.pt",
+    "ve.pt",
+    "grapheme_mtl_merged_expanded_v1.json",
+    cangjie="Cangjie5_TC.json",
+)
+PARTS: Final = {parts.model: parts for parts in (ENGLISH, MULTILINGUAL)}
 ALL_MODELS: Final = tuple(PARTS)
 
 
 def files_of(model: ModelName) -> tuple[str, ...]:
     """Return the names of the files that a model is made of, the largest first."""
-    return tuple(name for name in astuple(PARTS[model]) if name is not None)
+    parts = PARTS[model]
+    names = (parts.t3, parts.s3gen, parts.voice_encoder, parts.tokenizer, parts.conditionals, parts.cangjie)
+    return tuple(name for name in names if name is not None)
 
 
 def files_of_all(models: Sequence[ModelName]) -> tuple[str, ...]:

@@ -15,9 +15,9 @@ from typing import Any
 
 from producer.contract.errors import ChatterqueueError, ExitCode
 from producer.contract.narration import ModelName
+from worker.errors import WeightsMissingError
 from worker.models.store.adoption import lock_as_is
 from worker.models.store.catalog import ALL_MODELS, DEFAULT_REPO, required_files_of
-from worker.models.store.errors import WeightsMissingError
 from worker.models.store.fetching import fetch
 from worker.models.store.inventory import inventory
 from worker.models.store.lock import Lock, read_lock

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from producer.contract.narration import ModelName
+from worker.errors import WeightsLockError
 from worker.models.store.catalog import DEFAULT_REPO, DEFAULT_REVISION, converted_name, files_of_all, is_pickled
 from worker.models.store.conversion import CONVERTED_FORMAT
-from worker.models.store.errors import WeightsLockError
 from worker.models.store.hub import Hub, RemoteFile
 from worker.models.store.lock import DerivedEntry, FileEntry, Lock, find_lock, guard, write_lock
 from worker.models.store.staging import COMMIT, Report, Staging, mib, writing_errors

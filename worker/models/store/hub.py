@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from worker.models.store.errors import ContentMismatchError, HubRefusedError, HubUnavailableError
+from worker.errors import ContentMismatchError, HubRefusedError, HubUnavailableError
 from worker.models.store.hashing import git_blob_sha1_of, sha256_of
 
 logger = logging.getLogger(__name__)

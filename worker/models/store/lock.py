@@ -12,12 +12,11 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Final, Literal
 
-import filelock
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from producer.contract.narration import ModelName
+from worker.errors import FetchBusyError, WeightsLockError
 from worker.models.store.catalog import ALL_MODELS, converted_name, files_of, is_pickled, required_files_of
-from worker.models.store.errors import FetchBusyError, WeightsLockError
 from worker.models.store.hashing import sha256_of
 
 LOCK_NAME: Final = "models.lock.json"
@@ -152,6 +151,8 @@ def guard(model_dir: Path, *, timeout_s: float = 0.0) -> Iterator[None]:
     Raises:
         FetchBusyError: if another process holds it for longer than the timeout.
     """
+    import filelock  # of the extra `gpu`; a lock is read without it
+
     try:
         with filelock.FileLock(model_dir / _GUARD_NAME, timeout=timeout_s):
             yield

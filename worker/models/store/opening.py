@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from producer.contract.narration import ModelName
+from worker.errors import WeightsLockError, WeightsMissingError
 from worker.models.store.catalog import PARTS, converted_name, files_of, is_pickled, required_files_of
-from worker.models.store.errors import WeightsLockError, WeightsMissingError
 from worker.models.store.hashing import sha256_of
 from worker.models.store.lock import Lock, find_lock
 from worker.models.store.prequantized import PrequantizedCache, cache_root

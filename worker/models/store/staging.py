@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from worker.errors import ModelLoadError
-from worker.models.store.errors import DiskSpaceError
+from worker.errors import DiskSpaceError, ModelLoadError
 
 COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 #: Left free on the disk beside what is fetched.

@@ -13,10 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worker.errors import ModelLoadError
+from worker.errors import ModelLoadError, UnsafeCheckpointError, WeightsMissingError
 from worker.models.store.catalog import converted_name, is_pickled
 from worker.models.store.conversion import CONVERTED_FORMAT, LEVEL, METADATA_KEY, ConversionError, convert
-from worker.models.store.errors import UnsafeCheckpointError, WeightsMissingError
 from worker.models.store.hashing import sha256_of
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from worker.models.store.errors import WeightsDamagedError
+from worker.errors import WeightsDamagedError
 from worker.models.store.hashing import sha256_of_all
 from worker.models.store.lock import DerivedEntry, FileEntry, Lock
 

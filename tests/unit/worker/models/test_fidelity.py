@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,12 +13,13 @@ import small_checkpoint
 import tiny_t3
 import torch  # noqa: TID253
 
-from worker.models import fidelity
+from worker.models import compare, fidelity
+from worker.models.comparison import Report
 from worker.models.footprint import Footprint, measured
 from worker.models.generation import generate_tokens
 from worker.models.sampling import Sampling
 
-pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.mark.parametrize(
@@ -66,19 +70,60 @@ def test_a_footprint_sees_private_memory() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_table_and_figures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from worker.models import compare
-
+def test_the_command_prints_a_table_and_says_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     texts = tmp_path / "texts"
     texts.write_text("Hello.\n", encoding="utf-8")
-    checkpoint = small_checkpoint.cached_checkpoint("english")
-    command = [str(checkpoint), "--device", "cpu", "--texts", str(texts), "--max-tokens", "30"]
-    assert compare.main([*command, "--json"]) == 0
-    full, bf16 = json.loads(capsys.readouterr().out)
-    assert (full["name"], bf16["name"]) == ("fp32", "bf16")
-    assert full["kl_nats"] == 0.0
-    assert 0 < bf16["kl_nats"] < 1
-    assert full["greedy_token_error_rate"] == full["sampled_token_error_rate"] == 0.0
-    assert full["ended"] == 1.0
-    assert compare.main([str(tmp_path), "--device", "cpu"]) == 8
-    assert "checkpoint: t3_cfg.safetensors" in capsys.readouterr().err
+    assert compare.main([str(small_checkpoint.cached_checkpoint()), "--device", "cpu", "--texts", str(texts)]) == 0
+    done = capsys.readouterr()
+    assert "int8 is left out" in done.err
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.out.splitlines()]
+    assert head == ["", "fp32", "bf16"]
+    table = {name: (fp32, bf16) for name, fp32, bf16 in rows}
+    fp32, bf16 = table["logits: KL from fp32, mean (nats)"]
+    assert float(fp32) == 0.0
+    assert 0.0 < float(bf16) < 1.0
+    assert table["token error rate, greedy"][0] == table["token error rate, sampled with the same noise"][0] == "0.00%"
+    assert table["ended by itself"] == ("100.0%", "100.0%")
+
+
+def test_the_command_prints_figures_as_json(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = {field.name: 0.5 for field in dataclasses.fields(Report)} | {"name": "fp32"}
+    monkeypatch.setattr(compare, "run", lambda _options: [Report(**numbers)])
+    assert compare.main(["anywhere", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == [numbers]
+
+
+@pytest.mark.parametrize(
+    ("device", "fault"), [("cpu", "checkpoint: t3_cfg.safetensors"), ("cuda", "torch finds no CUDA device")]
+)
+def test_the_command_ends_with_a_sentence_and_its_exit_code(
+    device: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert compare.main([str(tmp_path), "--device", device]) == 8
+    assert fault in capsys.readouterr().err
+
+
+def test_the_producers_command_hands_over_what_this_one_understands(monkeypatch: pytest.MonkeyPatch) -> None:
+    from producer.cli import main
+
+    started: list[list[str]] = []
+
+    def become(program: str, arguments: list[str]) -> None:
+        started.append(arguments)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("os.execv", become)
+    given = ["models", "compare", "weights", "--model", "multilingual", "--language", "fr", "--device", "cpu", "--json"]
+    monkeypatch.setattr(sys, "argv", ["chatterqueue", *given])
+    with contextlib.suppress(SystemExit):
+        main()
+    ((_, option, module, *arguments),) = started
+    assert (option, module) == ("-m", "worker.models.compare")
+    options = compare.parser().parse_args(arguments)
+    assert (str(options.directory), options.model, options.language) == ("weights", "multilingual", "fr")
+    assert (options.device, options.json) == ("cpu", True)

@@ -26,7 +26,7 @@ from worker.models.sampling import Sampling
 GREEDY = Sampling(min_p=1.0)
 
 #: torch warns of a call in the package's conditioning.
-pytestmark = [pytest.mark.thorough, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(autouse=True)

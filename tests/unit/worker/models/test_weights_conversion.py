@@ -18,9 +18,8 @@ import pytest
 import torch  # noqa: TID253 - the test compares with torch
 from smallweights import small_state, small_voice, torch_bytes
 
-from worker.errors import ModelLoadError
+from worker.errors import ModelLoadError, UnsafeCheckpointError, WeightsMissingError
 from worker.models.store.conversion import ConversionError, convert, flatten
-from worker.models.store.errors import UnsafeCheckpointError, WeightsMissingError
 from worker.models.store.torchfile import RefusedError, read_torch_file
 from worker.models.weights import load_conditionals, load_state
 

@@ -10,7 +10,8 @@ import torch  # noqa: TID253 - the test compares with torch
 from smallweights import ENGLISH_FILES, MULTILINGUAL_FILES, small_voice, write_weights
 
 from producer.contract.narration import ModelName
-from worker.models.store import errors, opening
+from worker import errors
+from worker.models.store import opening
 from worker.models.store.lock import LOCK_NAME, read_lock, write_lock
 from worker.models.weights import (
     ModelFiles,

@@ -15,7 +15,8 @@ from smallweights import ENGLISH_FILES, write_weights
 
 from producer.contract.errors import ExitCode
 from producer.contract.narration import ModelName
-from worker.models.store import errors, verification
+from worker import errors
+from worker.models.store import verification
 from worker.models.store.adoption import lock_as_is
 from worker.models.store.command import main
 from worker.models.store.lock import LOCK_NAME, FileEntry, Lock, guard, read_lock, write_lock
