@@ -37,6 +37,7 @@ MAX_ATTEMPTS = 3
 segments = st.integers(0, 6)
 items = st.one_of(st.just("assemble"), segments.map(str))
 delays = st.sampled_from([0.0, 500.0])
+lost_segments = st.lists(segments, min_size=1, unique=True)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -58,6 +59,8 @@ class LedgerMachine(RuleBasedStateMachine):
         #: segment -> (how it ended, the token that ended it)
         self.ended: dict[str, tuple[str, str]] = {}
         self.attempts: Counter[str] = Counter()
+        #: The token that reopened segments last, until somebody assembles again.
+        self.reopener: str | None = None
         self.final: State | None = None
         self.num_rejected = 0
         token = self._claim("plan")
@@ -81,6 +84,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert item not in self.ended
         assert self.final is None
         self.holders[item] = claim.token
+        if item == "assemble":
+            self.reopener = None
         self.attempts[item] += 1
         assert claim.attempt == self.attempts[item]
         return claim.token
@@ -231,6 +236,44 @@ class LedgerMachine(RuleBasedStateMachine):
         elif not is_repeated:
             self.num_rejected += 1
 
+    @rule(held=tokens, lost=lost_segments)
+    def reopen(self, held: tuple[str, str], lost: list[int]) -> None:
+        item, token = held
+        if item != "assemble":
+            return
+        may = self.final is None and self.holders.get("assemble") == token
+        is_repeated = self.final is None and self.reopener == token
+        dispatch = self.ledger.reopen(self.id, token, lost)
+        assert dispatch.is_accepted == (may or is_repeated)
+        # In several calls each of them is repeated; the first that is refused is the last.
+        self.num_rejected += not dispatch.is_accepted
+        if may:
+            self._take_back(lost)
+            self.holders.pop("assemble")
+            self.attempts["assemble"] -= 1
+            self.reopener = token
+            assert set(dispatch.items) == set(self.places.waiting()) - {"assemble"}
+
+    @precondition(lambda self: self.final is None and "assemble" in self.holders)
+    @rule(lost=lost_segments)
+    def find_segments_lost(self, lost: list[int]) -> None:
+        self.reopen(("assemble", self.holders["assemble"]), lost)
+
+    @precondition(lambda self: self.final is None and "assemble" in self.holders)
+    @rule(lost=lost_segments)
+    def die_while_reopening(self, lost: list[int]) -> None:
+        token = self.holders["assemble"]
+        self.ledger._run("reopen", self.id, token, WINDOW, MAX_ATTEMPTS, 0, *map(str, lost))
+        self._take_back(lost)
+        self.places.end_lease("assemble")
+
+    def _take_back(self, lost: list[int]) -> None:
+        for item in map(str, lost):
+            if self.ended.get(item, ("", ""))[0] == "done":
+                del self.ended[item]
+                if self.attempts[item] >= MAX_ATTEMPTS:
+                    self.ended[item] = ("failed", "")
+
     @precondition(lambda self: len(self.ended) > self.total // 2)
     @rule(chance=st.integers(0, 4))
     def cancel(self, chance: int) -> None:
@@ -272,7 +315,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (status.num_done, status.num_failed) == (how_ended.count("done"), how_ended.count("failed"))
         assert self.places.num_done() == len(self.ledger.takes(self.id)) == status.num_done
         assert set(self.ledger.failures(self.id)) == {int(i) for i, (how, _) in self.ended.items() if how == "failed"}
-        unsent = self.total - int(self.places.field("cursor") or 0)
+        assert status.audio_s == 1.5 * status.num_done
+        reopened = set(self.places.reopened())
+        assert not reopened & (set(out_segments) | set(self.ended))
+        unsent = self.total - int(self.places.field("cursor") or 0) + len(reopened)
         assert len(out_segments) + status.num_done + status.num_failed + unsent == self.total
         assert not set(out_segments) & set(self.ended)
 
