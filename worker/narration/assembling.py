@@ -12,9 +12,10 @@ from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, T
 from producer.contract.narration import AudioFormat, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
+from producer.ledger import Ledger
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Ledger, Store
+from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
 logger = logging.getLogger(__name__)
