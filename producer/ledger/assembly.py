@@ -60,9 +60,10 @@ class Assembly(LedgerAccess):
             raise ValueError("without a lost segment there is nothing to reopen")
         items = [check_item(str(index)) for index in indexes]
         for start in range(0, len(items), self._window):
-            end = start + self._window
-            arguments = (token, self._window, self._max_attempts, int(end >= len(items)), *items[start:end])
-            dispatch = Dispatch.from_reply(self._run("reopen", narration_id, *arguments))
+            batch = items[start : start + self._window]
+            is_last = start + len(batch) == len(items)
+            reply = self._run("reopen", narration_id, token, self._window, self._max_attempts, int(is_last), *batch)
+            dispatch = Dispatch.from_reply(reply)
             if not dispatch.is_accepted:
                 break
         return dispatch
