@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from producer.connection import redis_errors
 from producer.contract.manifest import AudioObject, TakeFacts
@@ -15,6 +15,9 @@ from producer.contract.status import State
 from producer.ledger.access import LedgerAccess
 from producer.ledger.items import check_item
 from producer.ledger.outcomes import Dispatch
+
+#: Segments in one call of the script that reopens: keeps the server from everybody else for two milliseconds.
+REOPEN_BATCH_SIZE: Final = 64
 
 
 class Assembly(LedgerAccess):
@@ -48,8 +51,8 @@ class Assembly(LedgerAccess):
         """Take back segments that are done but whose audio is lost: they are spoken again, then assembled again.
 
         The assembly ends here and its attempt does not count. A segment's attempts go on counting; one that has none
-        left becomes a gap. In calls of a window each; what is broken off between two of them, the reconciler takes up,
-        and the next assembly finds the rest.
+        left becomes a gap. Many are taken back in several steps; if that is broken off, the reconciler sends what was
+        taken back so far, and the next assembly finds the rest.
 
         Args:
             narration_id: which narration.
@@ -59,8 +62,9 @@ class Assembly(LedgerAccess):
         if not indexes:
             raise ValueError("without a lost segment there is nothing to reopen")
         items = [check_item(str(index)) for index in indexes]
-        for start in range(0, len(items), self._window):
-            batch = items[start : start + self._window]
+        size = min(self._window, REOPEN_BATCH_SIZE)
+        for start in range(0, len(items), size):
+            batch = items[start : start + size]
             is_last = start + len(batch) == len(items)
             reply = self._run("reopen", narration_id, token, self._window, self._max_attempts, int(is_last), *batch)
             dispatch = Dispatch.from_reply(reply)

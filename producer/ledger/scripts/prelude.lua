@@ -91,13 +91,14 @@ local function delay(item, delay_ms)
   put(item, DELAYED, NOW + delay_ms)
 end
 
--- Adds a take to what the record says of all of them, or takes it away again (by = -1).
+-- Adds a take to what the record says of all of them, or takes it away again (by = -1). Returns it.
 local function count_take(take, by)
   local facts = cjson.decode(take)
   local audio_ms = math.floor(1000 * facts.num_samples / facts.sample_rate_hz + 0.5)
   num_done = redis.call('HINCRBY', RECORD, 'num_done', by)
   redis.call('HINCRBY', RECORD, 'num_reused', facts.is_reused and by or 0)
   redis.call('HINCRBY', RECORD, 'audio_ms', by * audio_ms)
+  return facts
 end
 
 -- Takes the token of a lease that ran out. Its attempt stays counted.

@@ -1,6 +1,6 @@
 #!lua
 -- Takes back segments that were done and whose audio is lost: they are spoken again, and the narration runs until then.
--- Many of them come in several calls. Until the last the assembly keeps its lease, so nothing is sent in between.
+-- Many of them come in several calls. The assembly keeps its lease until the last, so nothing is sent in between.
 --
 -- KEYS  the narration's keys (prelude.lua)
 -- ARGV  token of the assembly, window, max_attempts, 1 if these are the last, segment index, ...
