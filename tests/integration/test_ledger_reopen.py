@@ -77,6 +77,14 @@ def test_a_repeated_call_names_what_waits_and_changes_nothing(ledger: Ledger) ->
     assert ledger.record(narration_id).status.num_done == 2
 
 
+def test_nothing_of_it_is_left_when_the_narration_is_cancelled(ledger: Ledger, redis_client: redis.Redis) -> None:
+    narration_id, token = assembling(ledger, 6)
+    ledger.reopen(narration_id, token, range(6))
+    ledger.cancel(narration_id)
+    left = {key.decode().rpartition(narration_id)[2] for key in redis_client.scan_iter(f"*{narration_id}*")}
+    assert left == {"", ":log"}
+
+
 def test_a_stale_token_reopens_nothing(ledger: Ledger, redis_client: redis.Redis, settings: Settings) -> None:
     narration_id, zombie = assembling(ledger, 2)
     Places(redis_client, settings, narration_id).end_lease("assemble")
