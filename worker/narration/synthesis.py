@@ -12,14 +12,14 @@ from typing import Final, Protocol
 from producer.contract.errors import ChatterqueueError, NotFoundError, QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
-from producer.ledger import Dispatch
+from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.engine.protocol import Engine
 from worker.engine.request import SegmentRequest, Take, VoiceReference, segment_seed
 from worker.errors import AssemblyError, DrainingError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Engines, Ledger, Store
+from worker.narration.ports import Engines, Store
 from worker.narration.recipe import RecipeShelf
 
 logger = logging.getLogger(__name__)
