@@ -64,6 +64,7 @@ class LedgerAccess:
             keys.attempts,
             keys.takes,
             keys.failures,
+            keys.reopened,
             keys.log,
         )
         return [*(key(narration_id) for key in of_narration), keys.active()]

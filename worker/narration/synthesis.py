@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from producer.contract.errors import ChatterqueueError, NotFoundError, QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
-from producer.ledger import Dispatch
+from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
@@ -20,7 +20,7 @@ from worker.engine.request import SegmentRequest, Take, VoiceReference, segment_
 from worker.errors import AssemblyError, DrainingError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Engines, Ledger, Store
+from worker.narration.ports import Engines, Store
 from worker.narration.recipe import RecipeShelf
 
 logger = logging.getLogger(__name__)
