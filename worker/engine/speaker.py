@@ -33,6 +33,7 @@ class Speaker:
         capacity: Fit,
         max_cached_voices: int,
         name: str,
+        preparation: type[ChatterboxPreparation] = ChatterboxPreparation,
     ) -> None:
         """Allocate everything that speaking needs.
 
@@ -43,6 +44,7 @@ class Speaker:
             capacity: slots and frames.
             max_cached_voices: voices that are kept ready.
             name: of the threads.
+            preparation: another one, for benchmarks.
         """
         self.model = model
         self.languages: frozenset[str] = model.languages
@@ -64,9 +66,7 @@ class Speaker:
         self._renderer = StreamedRenderer(renderer, stream)
         self._is_started = False
         self.loop = BatchingLoop(
-            preparation=ChatterboxPreparation(
-                model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices
-            ),
+            preparation=preparation(model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices),
             decoder=self._decoder,
             renderer=self._renderer,
             device=TorchDevice(device),
