@@ -12,6 +12,7 @@ from tiny_t3 import text_ids, tiny_t3
 
 from worker.engine.t3 import decoder as decoder_module
 from worker.engine.t3 import voicecache
+from worker.engine.t3.lanes import shapes
 from worker.engine.t3.transfer import HostCopy
 from worker.errors import SegmentUnspeakableError
 
@@ -128,6 +129,20 @@ def test_steps_and_polls_of_nothing_do_nothing() -> None:
     decoder.step(3)
     assert decoder.poll(is_blocking=True) == []
     assert decoder.admit([]) == []
+
+
+def test_a_step_of_idle_lanes_alone_changes_nothing() -> None:
+    """Before a graph is captured its step is run; idle lanes once had a partner past the last lane."""
+    decoder = make_decoder(num_slots=3)
+    state = decoder._state
+    before = [value.clone() for value in (state.watched, state.length, state.last_token, state.seen, state.output)]
+    with torch.inference_mode():
+        for shape in shapes(decoder.num_rows):
+            decoder._graphs.run(shape)
+    after = (state.watched, state.length, state.last_token, state.seen, state.output)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert not decoder._cache.values[:, :, :-1].any()
+    assert speak(decoder, [make_prompt(0)]) == [tokens_alone(0)]
 
 
 def test_rows_are_counted_by_guidance() -> None:

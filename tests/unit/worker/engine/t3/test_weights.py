@@ -11,7 +11,6 @@ from tiny_t3 import exact_int_mm, tiny_t3
 
 from worker.engine.kernels import operations
 from worker.engine.t3.decoder import Decoder
-from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.weights import join_weights
 from worker.models.quantization import cast_parameters, quantize_t3
 
@@ -97,7 +96,12 @@ def test_the_rotary_tables_are_those_of_the_model() -> None:
     assert weights.num_voice_positions == 34
 
 
-def test_the_size_of_a_row_is_what_the_cache_takes() -> None:
-    weights = join_weights(tiny_t3(), num_positions=64)
-    cache = KVCache(weights, num_rows=5, num_positions=64)
-    assert cache.values.nbytes == 6 * KVCache.row_bytes(weights, 64)
+def test_the_size_of_a_slot_is_what_the_decoder_takes() -> None:
+    t3 = tiny_t3()
+    slot_bytes = Decoder.slot_bytes(t3, max_positions=MAX_POSITIONS)
+    taken = []
+    for num_slots in (2, 7):
+        decoder = Decoder(t3, precision="fp32", num_slots=num_slots, max_positions=MAX_POSITIONS, device="cpu")
+        state = decoder._state
+        taken.append(decoder._cache.values.nbytes + state.seen.nbytes + state.output.nbytes)
+    assert taken[1] - taken[0] == 5 * slot_bytes
