@@ -32,7 +32,7 @@ import torch  # noqa: E402, TID253
 from stockvocoder import speak_alone, stock_fade, stock_vocoder  # noqa: E402
 
 from worker.engine.s3gen import convolution  # noqa: E402
-from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift  # noqa: E402
+from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift, VocoderPrecision  # noqa: E402
 from worker.engine.s3gen.watermark import Watermark  # noqa: E402
 from worker.models.watermark import detect_watermark  # noqa: E402
 
@@ -42,7 +42,14 @@ DEVICE = torch.device("cuda")
 #: What a batch of the farm looks like: 4 to 25 s, 15.6 s on the average.
 MIXED_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
 BATCHES = ((1, 15.0), (8, 15.0), (32, 15.0), (32, 4.0), (8, 25.0))
-PRECISIONS = ("tf32", "bf16", "fp32")
+#: Precision, and whether convolutions run in our own kernel.
+FORMS: tuple[tuple[VocoderPrecision, bool], ...] = (
+    ("tf32", False),
+    ("tf32", True),
+    ("bf16", False),
+    ("bf16", True),
+    ("fp32", False),
+)
 
 
 class Run:
@@ -154,11 +161,12 @@ def measure_vocoder(run: Run) -> None:
     """Measure the vocoder: exactness, speed at each precision, the stock one, and where the time goes."""
     stock = stock_vocoder().to(DEVICE)
     wanted = references(stock)
-    for precision in PRECISIONS:
+    for precision, is_fused in FORMS:
+        form = f"{precision} fused" if is_fused else precision
         # Full float32 is there to compare with: one length of row will do.
         budgets = BUDGETS_FRAMES[-1:] if precision == "fp32" else BUDGETS_FRAMES
-        hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, budgets_frames=budgets)
-        run.part(f"{precision}: error without graphs", partial(exactness, hift, wanted))
+        hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, is_fused=is_fused, budgets_frames=budgets)
+        run.part(f"{form}: error without graphs", partial(exactness, hift, wanted))
 
         def warm_up(hift: Hift = hift) -> dict[str, float]:
             begun_s, before = time.monotonic(), torch.cuda.memory_reserved()
@@ -167,16 +175,16 @@ def measure_vocoder(run: Run) -> None:
             grown = (torch.cuda.memory_reserved() - before) / 2**20
             return {"seconds": round(time.monotonic() - begun_s, 1), "reserved_mib": round(grown)}
 
-        run.part(f"{precision}: warm-up", warm_up, needs_s=8)
-        run.part(f"{precision}: error", partial(exactness, hift, wanted))
+        run.part(f"{form}: warm-up", warm_up, needs_s=8)
+        run.part(f"{form}: error", partial(exactness, hift, wanted))
         shapes = [(f"{number} x {length_s:g} s", (length_s,) * number) for number, length_s in BATCHES]
         for name, lengths_s in [("32 mixed", MIXED_S * 4), *shapes]:
             mels = random_mels(lengths_s)
             call = partial(hift.samples, mels, range(len(mels)))
-            run.part(f"{precision}: {name}", partial(speed, call, sum(lengths_s)), needs_s=1)
+            run.part(f"{form}: {name}", partial(speed, call, sum(lengths_s)), needs_s=1)
         mels = random_mels(MIXED_S * 4)
         if precision != "fp32":
-            run.part(f"{precision}: kernels of 32 mixed", partial(kernels_of, partial(hift.samples, mels, range(32))))
+            run.part(f"{form}: kernels of 32 mixed", partial(kernels_of, partial(hift.samples, mels, range(32))))
         del hift
         torch.cuda.empty_cache()
     for number, length_s in ((1, 15.0), (8, 15.0), (32, 15.0)):
