@@ -86,12 +86,16 @@ class Hift:
         self._graphs: dict[int, RowGraph] = {}
         self.num_samples = self._source.num_samples
 
-    def warm_up(self) -> None:
-        """Capture a graph for each length of a row; without CUDA there is nothing to warm."""
+    def warm_up(self, *, is_searching: bool = False) -> None:
+        """Capture a graph for each length of a row; without CUDA there is nothing to warm.
+
+        Args:
+            is_searching: let cuDNN try its algorithms on each shape, which takes long, where else it guesses.
+        """
         if self._device.type != "cuda":
             return
         pool = torch.cuda.graph_pool_handle()
-        with torch.inference_mode(), self._exactness(is_searching=True):
+        with torch.inference_mode(), self._exactness(is_searching=is_searching):
             # From long to short: the short ones then fit into the memory of the longest.
             for budget in reversed(self._budgets_frames):
                 graph = RowGraph(self._vocode_row, budget, self._num_mels, self._device, pool)
@@ -173,9 +177,6 @@ class Hift:
         """Return a context in which cuDNN computes as exactly as `precision` says.
 
         The switch is one for the process, as torch has it; nobody else convolves while the vocoder is being called.
-
-        Args:
-            is_searching: cuDNN tries its algorithms on each new shape, which takes longer than a call.
         """
         flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
             enabled=True, benchmark=is_searching, allow_tf32=self._precision != "fp32"
