@@ -293,7 +293,9 @@ def load_s3gen() -> Any:
 def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield our kernels, in several shapes, beside what they stand for."""
     from worker.engine.s3gen import estimator
-    from worker.engine.s3gen import sectionkernels as kernels
+    from worker.engine.s3gen.convolutionkernel import convolve_block
+    from worker.engine.s3gen.feedforwardkernel import finish_block
+    from worker.engine.s3gen.projectionkernel import project_normed
     from worker.engine.s3gen.weights import arrange_weights
 
     section = arrange_weights(cfm.estimator, dtype=torch.bfloat16, device=DEVICE).middle[0]
@@ -316,7 +318,7 @@ def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]
     for block_out, stages in ((64, 3), (64, 2)):
         yield (
             f"project, kernel, {block_out} at a time, {stages} stages",
-            partial(kernels.project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
+            partial(project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
         )
     yield "finish, plain", lambda: finish(hidden, attended)
 
@@ -333,7 +335,7 @@ def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]
         yield (
             f"finish, kernel, {tile_rows} rows, {block_up} at a time, {stages} stages",
             partial(
-                kernels.finish_block, hidden, attended, block,
+                finish_block, hidden, attended, block,
                 tile_rows=tile_rows, block_up=block_up, num_stages=stages,
             ),
         )  # fmt: skip
@@ -341,7 +343,7 @@ def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]
     for warps, stages in ((8, 3), (16, 3)):
         yield (
             f"convolve, kernel, {warps} warps, {stages} stages",
-            partial(kernels.convolve_block, hidden, mask, conv, num_warps=warps, num_stages=stages),
+            partial(convolve_block, hidden, mask, conv, num_warps=warps, num_stages=stages),
         )
 
 

@@ -32,7 +32,9 @@ import torch  # noqa: E402, TID253
 from stockvocoder import speak_alone, stock_fade, stock_vocoder  # noqa: E402
 
 from worker.engine.s3gen import convolution  # noqa: E402
-from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift  # noqa: E402
+from worker.engine.s3gen.finish import Finish, Snake  # noqa: E402
+from worker.engine.s3gen.hift import Hift, VocoderPrecision  # noqa: E402
+from worker.engine.s3gen.step import step  # noqa: E402
 from worker.engine.s3gen.watermark import Watermark  # noqa: E402
 from worker.models.watermark import detect_watermark  # noqa: E402
 
@@ -42,7 +44,17 @@ DEVICE = torch.device("cuda")
 #: What a batch of the farm looks like: 4 to 25 s, 15.6 s on the average.
 MIXED_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
 BATCHES = ((1, 15.0), (8, 15.0), (32, 15.0), (32, 4.0), (8, 25.0))
-PRECISIONS = ("tf32", "bf16", "fp32")
+#: Precision, whether convolutions run in our own kernel, and whether cuDNN searches for its fastest algorithms.
+FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (
+    ("tf32", True, False),
+    ("tf32", False, False),
+    ("bf16", True, False),
+    ("bf16", False, False),
+)
+#: What takes long to warm up; measured last.
+SLOW_FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (("tf32", False, True), ("fp32", False, False))
+#: Lengths of a row: what these batches need.
+ROWS_FRAMES = (1_024, 8_192)
 
 
 class Run:
@@ -54,7 +66,7 @@ class Run:
         self.figures: dict[str, Any] = {}
 
     def part(self, name: str, measure: Callable[[], Any], *, needs_s: float = 2.0) -> Any:
-        """Take one figure; a failure costs this one only."""
+        """Take one figure, or several by way of this function; a failure costs the part only."""
         found: Any = "skipped: no time left"
         if time.monotonic() - self.started_s + needs_s <= self.seconds:
             try:
@@ -62,6 +74,8 @@ class Run:
             except Exception as exc:  # noqa: BLE001 - the other parts are wanted all the same
                 traceback.print_exc(limit=6)
                 found = f"failed: {type(exc).__name__}: {exc}"[:400]
+        if found is None:
+            return found
         self.figures[name] = found
         print(f"[{time.monotonic() - self.started_s:5.1f} s] {name}: {json.dumps(found)}", flush=True)
         return found
@@ -134,7 +148,10 @@ def kernels_of(call: Callable[[], Any], *, num_shown: int = 14) -> dict[str, str
 
 
 def convolution_tflops(channels: int, taps: int, dtype: torch.dtype) -> dict[str, float]:
-    """Return the speed of one convolution of the finest shapes: as image rows, and as torch's one-dimensional one."""
+    """Return the speed of one convolution: in our kernel, in cuDNN as image rows, and as torch's one-dimensional one.
+
+    The last two also with cuDNN's fastest algorithm instead of the one that it guesses.
+    """
     positions = 4_096 * {256: 8, 128: 40, 64: 120}[channels]
     layer = torch.nn.Conv1d(
         channels, channels, taps, padding=3 * (taps - 1) // 2, dilation=3, device=DEVICE, dtype=dtype
@@ -142,47 +159,53 @@ def convolution_tflops(channels: int, taps: int, dtype: torch.dtype) -> dict[str
     rows = torch.randn(positions, channels, device=DEVICE, dtype=dtype)
     image = rows.T.contiguous()[None]
     tera = 2 * positions * channels * channels * taps / 1e12
-    ours = convolution.read_convolution(layer, DEVICE, dtype)
-    with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True):
-        return {
-            "rows": round(tera / timed_ms(partial(convolution.convolve, ours, rows)) * 1_000),
-            "conv1d": round(tera / timed_ms(partial(layer, image)) * 1_000),
-        }
+    ours = convolution.read_convolution(layer, DEVICE, dtype, is_fused=True)
+    is_inside = torch.ones(positions, dtype=torch.bool, device=DEVICE)
+    do = Finish(ours.bias, activation=Snake(ours.bias.abs() + 1, 1 / (ours.bias.abs() + 1)))
+    found = {}
+    with torch.inference_mode():
+        found["ours, finished"] = tera / timed_ms(partial(step, ours, do, rows, is_inside, rows)) * 1_000
+        for is_searching, how in ((False, "guessed"), (True, "searched")):
+            with torch.backends.cudnn.flags(enabled=True, benchmark=is_searching, allow_tf32=True):
+                found[f"rows, {how}"] = tera / timed_ms(partial(convolution.convolve, ours, rows)) * 1_000
+                found[f"conv1d, {how}"] = tera / timed_ms(partial(layer, image)) * 1_000
+    return {name: round(value) for name, value in found.items()}
 
 
-def measure_vocoder(run: Run) -> None:
-    """Measure the vocoder: exactness, speed at each precision, the stock one, and where the time goes."""
-    stock = stock_vocoder().to(DEVICE)
-    wanted = references(stock)
-    for precision in PRECISIONS:
-        # Full float32 is there to compare with: one length of row will do.
-        budgets = BUDGETS_FRAMES[-1:] if precision == "fp32" else BUDGETS_FRAMES
-        hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, budgets_frames=budgets)
-        run.part(f"{precision}: error without graphs", partial(exactness, hift, wanted))
-
-        def warm_up(hift: Hift = hift) -> dict[str, float]:
-            begun_s, before = time.monotonic(), torch.cuda.memory_reserved()
-            hift.warm_up()
-            torch.cuda.synchronize()
-            grown = (torch.cuda.memory_reserved() - before) / 2**20
-            return {"seconds": round(time.monotonic() - begun_s, 1), "reserved_mib": round(grown)}
-
-        run.part(f"{precision}: warm-up", warm_up, needs_s=8)
-        run.part(f"{precision}: error", partial(exactness, hift, wanted))
-        shapes = [(f"{number} x {length_s:g} s", (length_s,) * number) for number, length_s in BATCHES]
-        for name, lengths_s in [("32 mixed", MIXED_S * 4), *shapes]:
-            mels = random_mels(lengths_s)
-            call = partial(hift.samples, mels, range(len(mels)))
-            run.part(f"{precision}: {name}", partial(speed, call, sum(lengths_s)), needs_s=1)
-        mels = random_mels(MIXED_S * 4)
-        if precision != "fp32":
-            run.part(f"{precision}: kernels of 32 mixed", partial(kernels_of, partial(hift.samples, mels, range(32))))
-        del hift
-        torch.cuda.empty_cache()
+def measure_stock_vocoder(run: Run, stock: Any) -> None:
+    """Measure chatterbox-tts' own vocoder."""
     for number, length_s in ((1, 15.0), (8, 15.0), (32, 15.0)):
         mels = torch.stack(random_mels((length_s,) * number))
         call = partial(stock.inference, speech_feat=mels)
         run.part(f"stock: {number} x {length_s:g} s", partial(speed, call, number * length_s, num_calls=3), needs_s=1)
+
+
+def measure_vocoder(run: Run, stock: Any, wanted: Any, precision: VocoderPrecision, *options: bool) -> None:
+    """Measure one form of ours: exactness, time to make its graphs, speed, and which kernels take it."""
+    is_fused, is_searching = options
+    form = f"{precision}{' fused' * is_fused}{' searched' * is_searching}"
+    hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, is_fused=is_fused, budgets_frames=ROWS_FRAMES)
+    run.part(f"{form}: error without graphs", partial(exactness, hift, wanted))
+
+    def warm_up(hift: Hift = hift, is_searching: bool = is_searching) -> dict[str, float]:
+        begun_s, before = time.monotonic(), torch.cuda.memory_reserved()
+        hift.warm_up(is_searching=is_searching)
+        torch.cuda.synchronize()
+        grown = (torch.cuda.memory_reserved() - before) / 2**20
+        return {"seconds": round(time.monotonic() - begun_s, 1), "reserved_mib": round(grown)}
+
+    run.part(f"{form}: warm-up", warm_up, needs_s=8)
+    run.part(f"{form}: error", partial(exactness, hift, wanted))
+    shapes = [(f"{number} x {length_s:g} s", (length_s,) * number) for number, length_s in BATCHES]
+    for name, lengths_s in [("32 mixed", MIXED_S * 4), *shapes]:
+        mels = random_mels(lengths_s)
+        call = partial(hift.samples, mels, range(len(mels)))
+        run.part(f"{form}: {name}", partial(speed, call, sum(lengths_s)), needs_s=1)
+    if precision != "fp32" and not is_searching:
+        call = partial(hift.samples, random_mels(MIXED_S * 4), range(32))
+        run.part(f"{form}: kernels of 32 mixed", partial(kernels_of, call))
+    del hift
+    torch.cuda.empty_cache()
 
 
 def voices(lengths_s: tuple[float, ...]) -> list[torch.Tensor]:
@@ -233,12 +256,18 @@ def main() -> None:
     arguments = parser.parse_args()
     run = Run(arguments.seconds)
     try:
+        stock = stock_vocoder().to(DEVICE)
+        wanted = references(stock)
+        run.part("stock vocoder", partial(measure_stock_vocoder, run, stock))
+        for form in FORMS:
+            run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
         run.part("watermark", partial(measure_watermark, run))
-        run.part("vocoder", partial(measure_vocoder, run))
         for dtype in (torch.float32, torch.bfloat16):
             for channels, taps in ((256, 7), (128, 7), (64, 3), (64, 11)):
                 name = f"convolution {channels} x {taps} {str(dtype).removeprefix('torch.')}, TFLOP/s"
                 run.part(name, partial(convolution_tflops, channels, taps, dtype), needs_s=1)
+        for form in SLOW_FORMS:
+            run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
     finally:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         about = {

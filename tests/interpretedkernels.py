@@ -12,6 +12,7 @@ os.environ["TRITON_INTERPRET"] = "1"
 
 import torch  # noqa: TID253 - see above
 
+from worker.engine.s3gen.convolution import convolve, read_convolution
 from worker.engine.s3gen.finish import Finish, Leaky, Snake, finish
 from worker.engine.s3gen.finishkernel import launch_finish
 from worker.engine.s3gen.source import (
@@ -24,6 +25,7 @@ from worker.engine.s3gen.source import (
     turns,
 )
 from worker.engine.s3gen.sourcekernel import launch_source
+from worker.engine.s3gen.stepkernel import launch_step
 from worker.engine.s3gen.tape import lay, resolve
 
 CHANNELS_AND_POSITIONS = ((64, 45), (256, 9), (512, 5))
@@ -46,6 +48,23 @@ def check_finish(dtype: torch.dtype) -> None:
                 assert (found is None) == (wanted is None)
                 if wanted is not None:
                     torch.testing.assert_close(found, wanted, rtol=tolerance, atol=tolerance)
+
+
+def check_step(dtype: torch.dtype) -> None:
+    """Compare convolutions of every number of channels; the last tile is cut off by the end of the row."""
+    tolerance = 1e-4 if dtype == torch.float32 else 2e-2
+    cpu = torch.device("cpu")
+    for channels, taps, dilation in ((64, 3, 5), (128, 11, 1), (256, 3, 3)):
+        positions = 300
+        module = torch.nn.Conv1d(channels, channels, taps, dilation=dilation, padding=dilation * (taps - 1) // 2)
+        convolution = read_convolution(module.requires_grad_(False), cpu, dtype, is_fused=True)
+        rows, addend = (torch.randn(positions, channels).to(dtype) for _ in range(2))
+        is_inside = torch.rand(positions) > 0.3
+        alpha = torch.rand(channels) + 0.2
+        do = Finish(convolution.bias, activation=Snake(alpha, 1 / (alpha + 1e-9)))
+        wanted = finish(do, convolve(convolution, rows), is_inside, addend)
+        for ours, plain in zip(launch_step(convolution, do, rows, is_inside, addend), wanted, strict=True):
+            torch.testing.assert_close(ours, plain, rtol=tolerance, atol=tolerance)
 
 
 def check_source() -> None:
@@ -76,4 +95,7 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     for each in (torch.float32, torch.bfloat16):
         check_finish(each)
+    # The interpreter multiplies the bits of bf16 as whole numbers; fp16 takes the same path through the kernel.
+    for each in (torch.float32, torch.float16):
+        check_step(each)
     check_source()

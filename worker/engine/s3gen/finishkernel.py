@@ -40,7 +40,7 @@ def launch_finish(
     assert all(each.is_contiguous() and each.shape == rows.shape for each in (rows, *addends))
     total = torch.empty_like(rows) if do.keeps_sum else None
     activated = None if do.activation is None else torch.empty_like(rows)
-    kind, alpha, inverse, slope = _unpacked(do.activation, do.bias)
+    kind, alpha, inverse, slope = unpack(do.activation, do.bias)
     first, second = (*addends, rows, rows)[:2]
     _finish[(triton.cdiv(num_positions, _BLOCK // num_channels),)](
         rows,
@@ -65,8 +65,8 @@ def launch_finish(
     return total, activated
 
 
-def _unpacked(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
-    """Return the kind of activation and its numbers, `unused` where it has none."""
+def unpack(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
+    """Return for a kernel the kind of activation and its numbers, `unused` where it has none."""
     match activation:
         case Snake(alpha, inverse):
             return _SNAKE.value, alpha, inverse, 0.0

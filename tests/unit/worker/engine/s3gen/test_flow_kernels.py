@@ -22,7 +22,7 @@ def test_kernels_compute_what_torch_computes() -> None:
     done = subprocess.run([sys.executable, str(PROGRAM)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     errors = json.loads(done.stdout)
-    assert set(errors) == {"attention", "section of 256", "section of 320"}
+    assert set(errors) == {"attention", "section"}
     # Numbers reach 10; sums are of another order. A number that is not one fails the comparison.
     for name, error in errors.items():
         assert error < 2e-5, (name, error)
