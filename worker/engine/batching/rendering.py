@@ -156,19 +156,17 @@ class Rendering:
             self._end(entry.utterance, CancelledError())
 
     def _render(self, batch: Sequence[Pending]) -> None:
+        failure: Failure | None = None
+        sounds: Sequence[NDArray[np.float32] | SynthesisError] = ()
         try:
             with self._stage_clock.working(self.name):
                 sounds = self._renderer.render([entry.speech for entry in batch])
         except Exception as error:  # noqa: BLE001 - the renderer may raise anything; nobody is lost over it
             failure = Failure.of(error, self._device)
-        else:
-            self._finish(batch, sounds)
+        self._share(batch)
+        if failure is not None:
+            self._render_smaller(batch, failure)
             return
-        finally:
-            self._share(batch)
-        self._render_smaller(batch, failure)
-
-    def _finish(self, batch: Sequence[Pending], sounds: Sequence[NDArray[np.float32] | SynthesisError]) -> None:
         for entry, sound in zip(batch, sounds, strict=True):
             self._end(entry.utterance, sound)
         self._on_progress()
