@@ -51,15 +51,11 @@ check: $(FULL_STAMP) ## lint, format, types, layers
 
 .PHONY: unit
 unit: $(FULL_STAMP) ## tests of one part each, seconds
-	$(BIN)/python -m pytest -m "not integration and not gpu and not thorough"
+	$(BIN)/python -m pytest -m "not integration and not gpu"
 
 .PHONY: integration
 integration: $(FULL_STAMP) ## tests on a real Valkey, S3 server and workers, minutes
-	$(BIN)/python -m pytest -m "integration and not gpu and not thorough" $(SIDE_BY_SIDE)
-
-.PHONY: thorough
-thorough: $(FULL_STAMP) ## int8 and the weights, which no worker uses yet, minutes
-	$(BIN)/python -m pytest -m "thorough and not gpu" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "integration and not gpu" $(SIDE_BY_SIDE)
 
 .PHONY: bench
 bench: $(FULL_STAMP) ## print the benchmarks' figures and keep them in bench/results/

@@ -61,7 +61,9 @@ def result(options: argparse.Namespace, reports: list[Report]) -> dict[str, Any]
         "command": " ".join(["python", "bench/fidelity.py", *sys.argv[1:]]),
         "commit": commit.stdout.strip() or os.environ.get("GPU_TEST_COMMIT"),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "machine": platform.processor()
+        if options.device == "cpu" or not torch.cuda.is_available()
+        else torch.cuda.get_device_name(),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

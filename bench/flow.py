@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -127,10 +127,30 @@ def attention_figures(form: attention.AttentionForm, frames: int = BATCH_FRAMES[
     ]
     joined = torch.randn(2 * frames, 3, 8, 64, device=DEVICE, dtype=torch.bfloat16)
     table = form.table(bounds, 2 * frames).to(DEVICE)
+    exact = attention.flash(MAX_SEQUENCE_FRAMES)
     with torch.inference_mode():
         ms = timed_ms(lambda: form.attend(joined, table), num_calls=9)
+        wanted = exact.attend(joined, exact.table(bounds, 2 * frames).to(DEVICE))
+        found = form.attend(joined, table)
+    real = torch.cat([torch.arange(start, end) for start, end in bounds]).to(DEVICE)
     tera = sum(4 * 512 * (end - start) ** 2 for start, end in bounds) / 1e12
-    return {"ms": ms, "TFLOP/s": round(tera / ms * 1e3, 1)}
+    return {
+        "ms": ms,
+        "TFLOP/s": round(tera / ms * 1e3, 1),
+        "difference from flash": float((found[real].float() - wanted[real].float()).abs().max()),
+    }
+
+
+def cudnn() -> attention.AttentionForm:
+    """Return attention by cuDNN, which torch does not offer for packed rows by name."""
+
+    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        longest = MAX_SEQUENCE_FRAMES
+        return torch.ops.aten._cudnn_attention_forward(
+            *joined.unbind(1), None, table, table, longest, longest, False, 0.0, False, False
+        )[0]
+
+    return attention.flash(MAX_SEQUENCE_FRAMES)._replace(attend=attend)
 
 
 def tiled_with(block_keys: int, num_warps: int, num_stages: int) -> attention.AttentionForm:
@@ -273,7 +293,9 @@ def load_s3gen() -> Any:
 def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield our kernels, in several shapes, beside what they stand for."""
     from worker.engine.s3gen import estimator
-    from worker.engine.s3gen import sectionkernels as kernels
+    from worker.engine.s3gen.convolutionkernel import convolve_block
+    from worker.engine.s3gen.feedforwardkernel import finish_block
+    from worker.engine.s3gen.projectionkernel import project_normed
     from worker.engine.s3gen.weights import arrange_weights
 
     section = arrange_weights(cfm.estimator, dtype=torch.bfloat16, device=DEVICE).middle[0]
@@ -293,27 +315,35 @@ def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]
         return estimator._normalise(estimator.convolve(hidden, mask, conv.conv), conv)
 
     yield "project, plain", project
-    for block_out, stages in ((64, 3), (64, 2), (128, 2)):
+    for block_out, stages in ((64, 3), (64, 2)):
         yield (
             f"project, kernel, {block_out} at a time, {stages} stages",
-            partial(kernels.project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
+            partial(project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
         )
     yield "finish, plain", lambda: finish(hidden, attended)
+
+    def finish_with_epilogue() -> torch.Tensor:
+        rows = hidden + F.linear(attended, *block.out)
+        normed = F.layer_norm(rows, (256,), *block.norm2)
+        up = torch._addmm_activation(block.up.bias, normed, block.up.weight.T, use_gelu=True)
+        return rows + F.linear(up, *block.down)
+
+    yield "finish, plain, GELU by tanh in the product", finish_with_epilogue
     compiled = torch.compile(finish, dynamic=False)
     yield "finish, compiled", lambda: compiled(hidden, attended)
-    for tile_rows, block_up, stages in ((128, 64, 2), (128, 64, 3), (128, 32, 2), (64, 64, 2), (128, 128, 1)):
+    for tile_rows, block_up, stages in ((128, 64, 2), (128, 64, 3), (64, 64, 2)):
         yield (
             f"finish, kernel, {tile_rows} rows, {block_up} at a time, {stages} stages",
             partial(
-                kernels.finish_block, hidden, attended, block,
+                finish_block, hidden, attended, block,
                 tile_rows=tile_rows, block_up=block_up, num_stages=stages,
             ),
         )  # fmt: skip
     yield "convolve, plain", convolve
-    for stages in (3, 4):
+    for warps, stages in ((8, 3), (16, 3)):
         yield (
-            f"convolve, kernel, {stages} stages",
-            partial(kernels.convolve_block, hidden, mask, conv, num_stages=stages),
+            f"convolve, kernel, {warps} warps, {stages} stages",
+            partial(convolve_block, hidden, mask, conv, num_warps=warps, num_stages=stages),
         )
 
 
@@ -332,9 +362,9 @@ VARIANTS = (
 )
 
 
-def measure_variants(run: Run, cfm: Any) -> None:
+def measure_variants(run: Run, cfm: Any, variants: Sequence[tuple[str, str, Sequence[int]]]) -> None:
     forms = {"flash": attention.flash(MAX_SEQUENCE_FRAMES), "tiled": attention.tiled()}
-    for section, attending, batches in VARIANTS:
+    for section, attending, batches in variants:
         name = f"{section} section, {attending} attention"
         half: dict[str, Any] = {"dtype": torch.bfloat16, "device": DEVICE}
         solver = Solver(cfm, forms[attending], section=sections.FORMS[section](), **half)
@@ -348,14 +378,11 @@ def measure(run: Run, *, has_peers: bool) -> None:
     s3gen = load_s3gen()
     print(f"[{run.elapsed_s():6.1f} s] S3Gen made", flush=True)
     run.part("attention, flash", lambda: attention_figures(attention.flash(MAX_SEQUENCE_FRAMES)))
-    for block_keys, num_warps, num_stages in ((64, 8, 3), (128, 8, 3), (128, 8, 2), (64, 4, 3), (64, 8, 4), (64, 4, 2)):
+    for block_keys, num_warps, num_stages in ((128, 8, 3), (64, 8, 3), (64, 4, 3), (128, 8, 2)):
         form = tiled_with(block_keys, num_warps, num_stages)
         name = f"attention, tiled, {block_keys} keys, {num_warps} warps, {num_stages} stages"
         run.part(name, partial(attention_figures, form))
-    for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
-        run.part(f"ms, {name}", partial(kernel_ms, call))
-    measure_variants(run, s3gen.flow.decoder)
-    run.part("stock flow, bf16 autocast, one by one", lambda: stock_figures(s3gen.flow))
+    measure_variants(run, s3gen.flow.decoder, VARIANTS[:2])
     flow = make_flow(s3gen.flow, device=DEVICE, precision="bf16", max_frames=BATCH_FRAMES[-1])
 
     def warm_up() -> float:
@@ -367,6 +394,12 @@ def measure(run: Run, *, has_peers: bool) -> None:
     run.part("flow, warm-up seconds", warm_up, needs_s=20)
     for frames in BATCH_FRAMES:
         run.part(f"flow, {frames} frames", partial(flow_figures, flow, frames))
+    run.part("stock flow, bf16 autocast, one by one", lambda: stock_figures(s3gen.flow))
+    for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
+        run.part(f"ms, {name}", partial(kernel_ms, call), needs_s=8)
+    measure_variants(run, s3gen.flow.decoder, VARIANTS[2:])
+    # Last, because a fault of the device would cost all that comes after it.
+    run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     if has_peers:
         run.part("padded and compiled stock estimator", lambda: padded_figures(s3gen.flow.decoder.estimator))
 

@@ -22,6 +22,7 @@ PACKAGES = (
     "boto3",
     "celery",
     "chatterbox-tts",
+    "faster-whisper",
     "hibari-tts",
     "kombu",
     "numpy",

@@ -47,6 +47,7 @@ class Behaviour:
     is_finite: bool = True
     #: Where it makes every batch that it is in fail: prepare, admit, step, render; or has no audio by itself: bad, nan.
     poison: str = ""
+    is_suspect: bool = False
     name: int = 0
 
 
@@ -54,8 +55,17 @@ def segment(
     behaviour: Behaviour | None = None, *, priority: Priority = Priority.NORMAL, **fields: Any
 ) -> SegmentRequest:
     """Return a request for a segment that behaves so."""
-    text = json.dumps(asdict(replace(behaviour or Behaviour(), **fields)))
-    return SegmentRequest(text, "en", ModelName.ENGLISH, None, Parameters(), seed=7, priority=priority)
+    behaviour = replace(behaviour or Behaviour(), **fields)
+    return SegmentRequest(
+        json.dumps(asdict(behaviour)),
+        "en",
+        ModelName.ENGLISH,
+        None,
+        Parameters(),
+        seed=7,
+        priority=priority,
+        is_suspect=behaviour.is_suspect,
+    )
 
 
 def sound_of(behaviour: Behaviour, seed: int) -> NDArray[np.float32]:
@@ -161,6 +171,8 @@ class FakeDecoder:
         assert prompts
         assert self.can_admit(prompts)
         self.on_call("admit")
+        if any(prompt.behaviour.is_suspect for prompt in [*self.live.values(), *prompts]):
+            assert len(self.live) + len(prompts) == 1, "a suspect is not alone"
         if len(prompts) > self.most_prompts:
             raise FullError
         if any(prompt.behaviour.poison == "admit" for prompt in prompts):
@@ -210,9 +222,11 @@ class FakeRenderer:
     most_frames: int = 1_000
     on_call: Callable[[str], None] = lambda call: None
     batches: list[list[FakeSpeech]] = field(default_factory=list)
+    rendering: list[FakeSpeech] = field(default_factory=list)
 
     def render(self, speeches: Sequence[FakeSpeech]) -> list[NDArray[np.float32] | SynthesisError]:
         assert speeches
+        self.rendering = list(speeches)
         self.on_call("render")
         self.batches.append(list(speeches))
         if sum(speech.num_frames for speech in speeches) > self.most_frames:
@@ -259,6 +273,15 @@ class Bench:
         self.stages = [self.loop.preparing, self.loop.decoding, self.loop.rendering, self.loop.settling]
         self.is_broken = False
         self.loop.open()
+        check = self.renderer.on_call
+
+        def check_alone(call: str) -> None:
+            check(call)
+            if any(speech.behaviour.is_suspect for speech in self.renderer.rendering):
+                assert len(self.renderer.rendering) == 1
+                assert self.decoder.live == {}
+
+        self.renderer.on_call = check_alone
 
     def turn(self, number: int) -> bool:
         """Have one stage take a turn, as its thread would; return whether it wants another one at once."""

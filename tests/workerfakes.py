@@ -97,6 +97,10 @@ class FakeLedger:
     def log(self, narration_id: str) -> Sequence[Mapping[str, Any]]:
         return [{"event": "claimed", "item": "0"}]
 
+    def reopen(self, narration_id: str, token: str, indexes: Sequence[int]) -> Dispatch:
+        self._note("reopen", token=token, indexes=indexes)
+        return self.answer
+
     def commit(self, narration_id: str, token: str, **fields: Any) -> bool:
         self._note("commit", token=token, **fields)
         return self.is_committed

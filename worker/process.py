@@ -18,7 +18,7 @@ from redis import Redis
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import EngineName
 from producer.contract.routing import Role, transport_options
-from producer.ledger import Ledger
+from producer.ledger import MAX_WINDOW, Ledger
 from producer.messages import Messenger, oldest_sent_ms, producer_app
 from producer.storage import ObjectStore
 from worker import runtime
@@ -123,7 +123,11 @@ class WorkerProcess:
     def _ledger_on(self, redis: Redis) -> Ledger:
         settings = self._settings
         return Ledger(
-            redis, settings, lease_s=settings.lease_s, window=settings.window, max_attempts=settings.max_attempts
+            redis,
+            settings,
+            lease_s=settings.lease_s,
+            window=max(settings.window, min(2 * self.concurrency, MAX_WINDOW)),
+            max_attempts=settings.max_attempts,
         )
 
     def _install_use_cases(self, ledger: Ledger, messenger: Messenger, store: ObjectStore) -> None:

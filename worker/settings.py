@@ -42,8 +42,9 @@ class WorkerSettings(Settings):
 
     #: Seconds until the work of a dead process is given to another; renewed every third of it.
     lease_s: Annotated[float, Field(ge=1, le=600)] = 30.0
-    #: Segments of one narration that are in the queue at once.
-    window: Annotated[int, Field(ge=1, le=2048)] = 64
+    #: Segments of one narration that are in the queue or in work at once; a worker that holds more itself takes twice
+    #: as many as it holds, up to 512, so that a single narration can fill it.
+    window: Annotated[int, Field(ge=1, le=512)] = 64
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
     #: Seconds after which a message that nobody has taken, and that is not in its queue, counts as lost.
     lost_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0

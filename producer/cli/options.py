@@ -1,4 +1,7 @@
-"""Arguments and options that several commands have, declared once."""
+"""Arguments and options that several commands have, declared once.
+
+Typer reads a command's options from its signature, so each command still names those that it has.
+"""
 
 from __future__ import annotations
 

@@ -136,6 +136,10 @@ class RedisKeys:
         """Hash: segment index -> why it failed for good, as JSON."""
         return f"{self.record(narration_id)}:failures"
 
+    def reopened(self, narration_id: str) -> str:
+        """Sorted set: segment index -> itself, of those that lost their audio and were not sent again yet."""
+        return f"{self.record(narration_id)}:reopened"
+
     def log(self, narration_id: str) -> str:
         """List: what happened to its items, one JSON line each; becomes `takes.jsonl`."""
         return f"{self.record(narration_id)}:log"

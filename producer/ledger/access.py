@@ -17,7 +17,7 @@ from producer.ledger.scripting import ScriptRunner
 DAY_MS: Final = 86_400_000
 
 #: Segments of one narration that may be out at a time; every script is linear in this.
-_MAX_WINDOW: Final = 512
+MAX_WINDOW: Final = 512
 
 
 class LedgerAccess:
@@ -40,8 +40,8 @@ class LedgerAccess:
         window: int = 64,
         max_attempts: int = 4,
     ) -> None:
-        if not (lease_s > 0 and 1 <= window <= _MAX_WINDOW and max_attempts >= 1):
-            raise ValueError(f"lease_s > 0, 1 <= window <= {_MAX_WINDOW} and max_attempts >= 1 are needed")
+        if not (lease_s > 0 and 1 <= window <= MAX_WINDOW and max_attempts >= 1):
+            raise ValueError(f"lease_s > 0, 1 <= window <= {MAX_WINDOW} and max_attempts >= 1 are needed")
         self._client = client
         self._settings = settings
         self._keys = RedisKeys(settings.redis_prefix)
@@ -64,6 +64,7 @@ class LedgerAccess:
             keys.attempts,
             keys.takes,
             keys.failures,
+            keys.reopened,
             keys.log,
         )
         return [*(key(narration_id) for key in of_narration), keys.active()]

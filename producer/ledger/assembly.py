@@ -1,4 +1,4 @@
-"""What the assembly of a narration reads, and the commit that ends it.
+"""What the assembly of a narration reads, and how it ends: by a commit, or by reopening segments whose audio is lost.
 
 Knows nothing of audio.
 """
@@ -6,12 +6,18 @@ Knows nothing of audio.
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any, Final, cast
 
 from producer.connection import redis_errors
 from producer.contract.manifest import AudioObject, TakeFacts
 from producer.contract.status import State
 from producer.ledger.access import LedgerAccess
+from producer.ledger.items import check_item
+from producer.ledger.outcomes import Dispatch
+
+#: Segments in one call of the script that reopens: keeps the server from everybody else for two milliseconds.
+REOPEN_BATCH_SIZE: Final = 64
 
 
 class Assembly(LedgerAccess):
@@ -40,6 +46,31 @@ class Assembly(LedgerAccess):
         with redis_errors(self._settings):
             entries = cast("list[bytes]", self._client.lrange(self._keys.log(narration_id), 0, -1))
         return [json.loads(entry) for entry in entries]
+
+    def reopen(self, narration_id: str, token: str, indexes: Sequence[int]) -> Dispatch:
+        """Take back segments that are done but whose audio is lost: they are spoken again, then assembled again.
+
+        The assembly ends here and its attempt does not count. A segment's attempts go on counting; one that has none
+        left becomes a gap. Many are taken back in several steps; if that is broken off, the reconciler sends what was
+        taken back so far, and the next assembly finds the rest.
+
+        Args:
+            narration_id: which narration.
+            token: from the claim of `assemble`.
+            indexes: the lost segments; those that are not done are left as they are.
+        """
+        if not indexes:
+            raise ValueError("without a lost segment there is nothing to reopen")
+        items = [check_item(str(index)) for index in indexes]
+        size = min(self._window, REOPEN_BATCH_SIZE)
+        for start in range(0, len(items), size):
+            batch = items[start : start + size]
+            is_last = start + len(batch) == len(items)
+            reply = self._run("reopen", narration_id, token, self._window, self._max_attempts, int(is_last), *batch)
+            dispatch = Dispatch.from_reply(reply)
+            if not dispatch.is_accepted:
+                break
+        return dispatch
 
     def commit(
         self,

@@ -66,9 +66,7 @@ class Attempts(LedgerAccess):
 
     def complete(self, narration_id: str, index: int, token: str, take: TakeFacts) -> Dispatch:
         """Accept a segment's take; the next segment of the window, or the assembly, is to be sent."""
-        audio_ms = round(1000 * take.num_samples / take.sample_rate_hz)
-        item = check_item(str(index))
-        arguments = (item, token, take.model_dump_json(), audio_ms, int(take.is_reused), self._window)
+        arguments = (check_item(str(index)), token, take.model_dump_json(), self._window)
         return Dispatch.from_reply(self._run("complete", narration_id, *arguments))
 
     def fail(

@@ -130,6 +130,13 @@ def test_a_product_and_the_sum_and_norm_behind_it_are_one(num_rows: int) -> None
     assert_close(normed, expected_normed)
 
 
+@pytest.mark.parametrize("num_rows", [1, 2, 8, 16, 33, 100, 256, 700])
+def test_a_gated_product_is_gated_as_by_a_kernel_of_its_own(num_rows: int) -> None:
+    packed = int8_layer(2 * MLP, HIDDEN)
+    x = random(num_rows, HIDDEN).half() / 64
+    assert_close(kernels.linear_silu_mul(x, packed), kernels.silu_mul(kernels.linear(x, packed)))
+
+
 def test_the_product_is_nearer_to_the_unquantised_layer_than_that_of_bitsandbytes(figures: dict[str, Any]) -> None:
     from worker.models.quantization import quantize_t3
 

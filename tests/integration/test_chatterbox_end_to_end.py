@@ -1,4 +1,7 @@
-"""Chatterbox through the whole farm: small checkpoints, the real classes and files, and the watermark at the end."""
+"""The multilingual model by one command: small weights without a lock, and the watermark at the end.
+
+The English one, locked, is in test_worker_weights.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
 from lockedcheckpoint import linked, locked_checkpoint
 from small_checkpoint import BOTH, cached_checkpoint
+from watermarks import watermark_in
 
 pytestmark = [
     pytest.mark.integration,
@@ -21,50 +23,30 @@ pytestmark = [
 
 CHATTERQUEUE = [sys.executable, "-c", "import sys; from producer.cli import main; sys.exit(main())"]
 
-TEXTS = {
-    "en": "The lamp was lit at nine. Nobody came to see it.",
-    "fr": "La lampe fut allumée à neuf heures. Personne ne vint la voir.",
-}
+TEXT = "La lampe fut allumée."
 
 
-def folder_with(model: str, folder: Path) -> Path:
-    """Return a model folder that serves one model only and has no lock, so that the worker loads half as much."""
+def unlocked_folder(folder: Path) -> Path:
+    """Return a folder with the multilingual model only, as somebody has copied it: no lock, `.pt` files."""
     linked(locked_checkpoint(), folder)
     for path in cached_checkpoint(BOTH).glob("*.pt"):
         (folder / path.name).symlink_to(path)
     (folder / "models.lock.json").unlink()
-    (folder / {"english": "t3_mtl23ls_v2.safetensors", "multilingual": "t3_cfg.safetensors"}[model]).unlink()
+    (folder / "t3_cfg.safetensors").unlink()
     return folder
 
 
-def watermark_in(path: Path) -> float:
-    """Return the mean of the watermark's bits as the package's own detector reads them: 1.0 is there, 0.0 is not."""
-    import perth
-
-    with av.open(str(path)) as container:
-        frames = [frame.to_ndarray() for frame in container.decode(audio=0)]
-        rate_hz = container.streams.audio[0].rate
-    pcm = np.concatenate(frames, axis=1)[0]
-    pcm = pcm / 32768 if pcm.dtype == np.int16 else pcm
-    return float(np.mean(perth.PerthImplicitWatermarker().get_watermark(pcm.astype(np.float32), sample_rate=rate_hz)))
-
-
-@pytest.mark.parametrize(
-    ("model", "language", "audio_format"), [("english", "en", "mp3"), ("multilingual", "fr", "flac")]
-)
-def test_the_watermark_is_in_the_finished_audio_when_chatterbox_has_spoken(
-    model: str, language: str, audio_format: str, tmp_path: Path
-) -> None:
+def test_the_watermark_is_in_the_finished_audio_when_the_multilingual_model_has_spoken(tmp_path: Path) -> None:
     text_path = tmp_path / "text.txt"
-    text_path.write_text(TEXTS[language])
-    audio_path = tmp_path / f"audio.{audio_format}"
+    text_path.write_text(TEXT)
+    audio_path = tmp_path / "audio.flac"
     environment = {
         **os.environ,
-        "CHATTERQUEUE_MODEL_DIR": str(folder_with(model, tmp_path / "model")),
+        "CHATTERQUEUE_MODEL_DIR": str(unlocked_folder(tmp_path / "model")),
         "CHATTERQUEUE_DEVICE": "cpu",
         "CHATTERQUEUE_HEARTBEAT_DIR": str(tmp_path / "heartbeat"),
     }
-    arguments = ["narrate", str(text_path), "-o", str(audio_path), "--language", language, "--engine", "chatterbox"]
+    arguments = ["narrate", str(text_path), "-o", str(audio_path), "--language", "fr", "--engine", "chatterbox"]
 
     finished = subprocess.run(
         [*CHATTERQUEUE, *arguments, "--local", "--data-dir", str(tmp_path / "data")],

@@ -49,13 +49,36 @@ def built(model_dir: Path, **settings: object) -> Engine:
     )
 
 
+def refuse(*args: object, **kwargs: object) -> None:
+    raise AssertionError("a socket or a pickle was asked for")
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    engine = built(locked_checkpoint())
-    engine.load()
-    engine.warm_up()
+    """Both models, loaded and heard without a network, and with nothing unpickled."""
+    import torch
+
+    engine = built(locked_checkpoint(), require_lock=True)
+    stock_load = torch.load
+
+    def load_of_perth_only(path: object, *args: object, **kwargs: object) -> object:
+        # The watermark's own network is a part of the installed package, pinned with it.
+        return stock_load(path, *args, **kwargs) if "perth" in Path(str(path)).parts else refuse()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("socket.socket.connect", refuse)
+        patch.setattr("socket.getaddrinfo", refuse)
+        patch.setattr(torch, "load", load_of_perth_only)
+        engine.load()
+        engine.warm_up()
     yield engine
     engine.close(30)
+
+
+def test_both_models_speak_from_locked_files_without_a_network_or_a_pickle(engine: Engine) -> None:
+    """The fixture refuses them; the lock names a `.pt` file that is not there any more."""
+    assert engine.health().num_finished >= 2
+    assert not (locked_checkpoint() / "s3gen.pt").exists()
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +161,11 @@ def test_seed_and_parameters_reach_the_model(
         t3, "prepare_conditioning", lambda cond: exaggerations.append(cond.emotion_adv.item()) or stock(cond)
     )
     other_seed = speak(engine, segment(seed=2, parameters=Parameters(exaggeration=1.5)))
-    unguided = speak(engine, segment(parameters=Parameters(cfg_weight=0.0)))
-    assert exaggerations == [1.5, 0.5]
+    warmer = speak(engine, segment(parameters=Parameters(temperature=2.0)))
+    assert exaggerations == [1.5]  # of 0.5, what T3 makes of the voice is kept from the other takes
     assert not np.array_equal(other_seed.pcm, english_take.pcm)
-    assert not np.array_equal(unguided.pcm, english_take.pcm)
-    assert not np.array_equal(unguided.pcm, other_seed.pcm)
+    assert not np.array_equal(warmer.pcm, english_take.pcm)
+    assert not np.array_equal(warmer.pcm, other_seed.pcm)
 
 
 @pytest.fixture(scope="module")
@@ -307,7 +330,9 @@ def test_a_watermarker_that_is_silently_missing_stops_the_worker(locked: Path, m
 
 
 def test_a_watermarker_that_marks_nothing_stops_the_worker(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("perth.PerthImplicitWatermarker.apply_watermark", lambda self, signal, sample_rate: signal)
+    monkeypatch.setattr(
+        "worker.engine.s3gen.watermark.Watermark.apply", lambda self, samples: [each.numpy() for each in samples]
+    )
     with pytest.raises(WatermarkError, match="not in what the english model speaks"):
         engine.warm_up()
 

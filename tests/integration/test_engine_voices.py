@@ -1,21 +1,14 @@
-"""The cache of voices, and the seeds that a segment is tried with, with small stand-ins for the models."""
+"""The cache of voices, with a small stand-in for the model."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch  # noqa: TID253
-from engine_conformance import segment
 
-from producer.contract.narration import ModelName
-from worker.engine.request import SegmentRequest, VoiceReference
+from worker.engine.request import VoiceReference
 from worker.errors import (
-    NoEndOfSpeechError,
-    NoSpeechError,
-    SegmentUnspeakableError,
     SynthesisError,
     VoiceUnsupportedError,
 )
@@ -90,52 +83,3 @@ def test_a_fault_of_the_device_is_not_blamed_on_the_voice(tmp_path: Path, error:
     model.error = error
     with pytest.raises(type(error)):
         VoiceConditionals(model, max_voices=2).get(voice(tmp_path, 1))
-
-
-class FakeSpeaker:
-    """Goes astray with the first seeds it is given."""
-
-    def __init__(self, num_astray: int, error: Exception) -> None:
-        self.num_astray, self.error = num_astray, error
-        self.seeds: list[int] = []
-
-    def speak(self, request: SegmentRequest) -> np.ndarray:
-        self.seeds.append(request.seed)
-        if len(self.seeds) <= self.num_astray:
-            raise self.error
-        return np.ones(10, np.float32)
-
-
-def astray(num_astray: int, error: Exception) -> tuple[Any, FakeSpeaker]:
-    from worker.engine.chatterbox import ChatterboxEngine
-
-    engine = ChatterboxEngine(Path("/nowhere"), cache_dir=Path("/nowhere"))
-    speaker = FakeSpeaker(num_astray, error)
-    engine._speakers[ModelName.ENGLISH] = speaker  # type: ignore[assignment]
-    return engine, speaker
-
-
-@pytest.mark.parametrize("error", [NoEndOfSpeechError("it runs"), NoSpeechError("nothing")])
-def test_a_segment_that_goes_astray_is_tried_with_other_seeds_always_the_same(error: Exception) -> None:
-    takes = []
-    for _ in range(2):
-        engine, speaker = astray(2, error)
-        takes.append(engine._speak(segment(seed=7)))
-        assert speaker.seeds[0] == 7
-        assert len(set(speaker.seeds)) == 3
-        assert takes[-1].seed == speaker.seeds[-1]
-    assert takes[0].seed == takes[1].seed
-
-
-def test_a_segment_that_goes_astray_with_every_seed_fails_for_good() -> None:
-    engine, speaker = astray(3, NoEndOfSpeechError("it runs"))
-    with pytest.raises(NoEndOfSpeechError):
-        engine._speak(segment())
-    assert len(speaker.seeds) == 3
-
-
-def test_an_error_that_no_seed_mends_is_not_tried_again() -> None:
-    engine, speaker = astray(1, SegmentUnspeakableError("too long"))
-    with pytest.raises(SegmentUnspeakableError):
-        engine._speak(segment())
-    assert len(speaker.seeds) == 1

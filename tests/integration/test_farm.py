@@ -42,6 +42,15 @@ def farm_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         start_new_session=True,
         cwd=tmp_path,
     )
+    try:
+        yield {**os.environ, **environment_printed_by(process)}
+    finally:
+        exit_code = interrupt(process)
+    assert exit_code == 0
+
+
+def environment_printed_by(process: subprocess.Popen[str]) -> dict[str, str]:
+    """Return the variables that `chatterqueue up` prints when everything runs."""
     assert process.stdout is not None
     printed: dict[str, str] = {}
     for line in process.stdout:
@@ -50,10 +59,19 @@ def farm_environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         if "AWS_SECRET_ACCESS_KEY" in printed:
             break
     assert "AWS_SECRET_ACCESS_KEY" in printed, "`chatterqueue up` printed no environment"
-    yield {**os.environ, **printed}
-    os.killpg(process.pid, signal.SIGINT)
+    return printed
+
+
+def interrupt(process: subprocess.Popen[str]) -> int:
+    """Press Ctrl-C in a process's terminal and return its exit code; one that does not end is killed."""
     with process:
-        assert process.wait(timeout=60) == 0
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        try:
+            return process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
 
 
 def run(arguments: list[str], environment: dict[str, str], *, timeout_s: float = 240) -> str:

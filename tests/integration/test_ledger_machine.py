@@ -38,6 +38,10 @@ segments = st.integers(0, 6)
 items = st.one_of(st.just("assemble"), segments.map(str))
 delays = st.sampled_from([0.0, 500.0])
 
+#: Where a run begins. Few that begin with the plan get as far as an assembly that finds segments lost.
+STARTS = ["queued", "running", "running", "finalizing"]
+lost_segments = st.lists(segments, min_size=1, unique=True)
+
 
 class LedgerMachine(RuleBasedStateMachine):
     """Knows who holds which item; everything else it asks the ledger."""
@@ -47,8 +51,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     tokens = Bundle("tokens")
 
-    @initialize(target=tokens, num_segments=st.integers(1, 6), is_planned=st.sampled_from([True, True, True, False]))
-    def start(self, num_segments: int, is_planned: bool) -> tuple[str, str]:
+    @initialize(target=tokens, num_segments=st.integers(1, 6), reached=st.sampled_from(STARTS))
+    def start(self, num_segments: int, reached: str) -> tuple[str, str]:
         self.ledger = Ledger(self.client, self.redis_settings, window=WINDOW, max_attempts=MAX_ATTEMPTS)
         self.id = enter(self.ledger)
         self.places = Places(self.client, self.redis_settings, self.id)
@@ -58,12 +62,20 @@ class LedgerMachine(RuleBasedStateMachine):
         #: segment -> (how it ended, the token that ended it)
         self.ended: dict[str, tuple[str, str]] = {}
         self.attempts: Counter[str] = Counter()
+        #: The token that reopened segments last, until somebody assembles again.
+        self.reopener: str | None = None
         self.final: State | None = None
+        #: The token that ended the narration by its work.
+        self.final_token: str | None = None
         self.num_rejected = 0
         token = self._claim("plan")
         assert token is not None
-        if is_planned:
+        if reached != "queued":
             assert self.ledger.planned(self.id, token, num_segments).is_accepted
+        if reached == "finalizing":
+            for item in map(str, range(num_segments)):
+                self.complete((item, self._claim(item) or ""))
+            return self.claim("assemble")
         return ("plan", token)
 
     def _claim(self, item: str) -> str | None:
@@ -81,6 +93,8 @@ class LedgerMachine(RuleBasedStateMachine):
         assert item not in self.ended
         assert self.final is None
         self.holders[item] = claim.token
+        if item == "assemble":
+            self.reopener = None
         self.attempts[item] += 1
         assert claim.attempt == self.attempts[item]
         return claim.token
@@ -166,10 +180,11 @@ class LedgerMachine(RuleBasedStateMachine):
         was_failed = self.ended.get(item) == ("failed", token) and token != ""
         is_planned = item == "plan" and self.places.field("state") != "queued"
         may = self.final is None and (was_failed or (self.holders.get(item) == token and not is_planned))
+        has_ended_all = self.final is not None and self.final_token == token
         last = self.ledger.attempts(self.id).get(item, 0) >= MAX_ATTEMPTS
         dispatch = self.ledger.fail(self.id, item, token, code="c", reason="r", is_final=is_final, delay_s=delay_s)
-        assert dispatch.is_accepted == may
-        self.num_rejected += not may
+        assert dispatch.is_accepted == (may or has_ended_all)
+        self.num_rejected += not dispatch.is_accepted
         if not may or was_failed:
             return
         self.holders.pop(item)
@@ -223,13 +238,53 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         has_gaps = any(how == "failed" for how, _ in self.ended.values())
         state = State.PARTIAL if has_gaps and wish is State.SUCCEEDED else wish
-        may = self.final is None and self.holders.get("assemble") == token
-        is_repeated = self.final is not None and getattr(self, "final_token", None) == token
+        # Segments may be missing again: somebody died while it reopened them.
+        is_due = len(self.ended) == self.total
+        may = self.final is None and self.holders.get("assemble") == token and is_due
+        is_repeated = self.final is not None and self.final_token == token
         assert self.ledger.commit(self.id, token, state=state, audio=audio()) == (may or is_repeated)
         if may:
             self.final, self.final_token = state, token
         elif not is_repeated:
             self.num_rejected += 1
+
+    @rule(held=tokens, lost=lost_segments)
+    def reopen(self, held: tuple[str, str], lost: list[int]) -> None:
+        item, token = held
+        if item != "assemble":
+            return
+        may = self.final is None and self.holders.get("assemble") == token
+        is_repeated = self.final is None and self.reopener == token
+        dispatch = self.ledger.reopen(self.id, token, lost)
+        assert dispatch.is_accepted == (may or is_repeated)
+        # In several calls each of them is repeated; the first that is refused is the last.
+        self.num_rejected += not dispatch.is_accepted
+        if may:
+            self._take_back(lost)
+            self.holders.pop("assemble")
+            self.attempts["assemble"] -= 1
+            self.reopener = token
+            assert set(dispatch.items) == set(self.places.waiting()) - {"assemble"}
+
+    @precondition(lambda self: self.final is None and "assemble" in self.holders)
+    @rule(lost=lost_segments)
+    def find_segments_lost(self, lost: list[int]) -> None:
+        self.reopen(("assemble", self.holders["assemble"]), lost)
+
+    @precondition(lambda self: self.final is None and "assemble" in self.holders)
+    @rule(lost=lost_segments)
+    def die_while_reopening(self, lost: list[int]) -> None:
+        token = self.holders["assemble"]
+        self.ledger._run("reopen", self.id, token, WINDOW, MAX_ATTEMPTS, 0, *map(str, lost))
+        self._take_back(lost)
+        self.places.end_lease("assemble")
+
+    def _take_back(self, lost: list[int]) -> None:
+        for item in map(str, lost):
+            if self.ended.get(item, ("", ""))[0] == "done":
+                del self.ended[item]
+                if self.attempts[item] >= MAX_ATTEMPTS:
+                    self.ended[item] = ("failed", "")
 
     @precondition(lambda self: len(self.ended) > self.total // 2)
     @rule(chance=st.integers(0, 4))
@@ -272,7 +327,10 @@ class LedgerMachine(RuleBasedStateMachine):
         assert (status.num_done, status.num_failed) == (how_ended.count("done"), how_ended.count("failed"))
         assert self.places.num_done() == len(self.ledger.takes(self.id)) == status.num_done
         assert set(self.ledger.failures(self.id)) == {int(i) for i, (how, _) in self.ended.items() if how == "failed"}
-        unsent = self.total - int(self.places.field("cursor") or 0)
+        assert status.audio_s == 1.5 * status.num_done
+        reopened = set(self.places.reopened())
+        assert not reopened & (set(out_segments) | set(self.ended))
+        unsent = self.total - int(self.places.field("cursor") or 0) + len(reopened)
         assert len(out_segments) + status.num_done + status.num_failed + unsent == self.total
         assert not set(out_segments) & set(self.ended)
 

@@ -1,10 +1,7 @@
-"""A worker's start from locked weights with the network gone, and the quantized T3 it leaves for the next one."""
+"""The quantized T3 that a start leaves for the next one."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,40 +12,6 @@ from worker.errors import WeightsDamagedError
 from worker.models.store.lock import read_lock
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("default")]
-
-#: Speaks without sockets and without torch.load: whoever used one would be seen.
-START = """
-import socket, sys, warnings
-from pathlib import Path
-warnings.simplefilter("ignore")
-def refuse(*args, **kwargs): raise AssertionError("a socket or torch.load was asked for")
-socket.socket.connect = socket.getaddrinfo = refuse
-import torch
-stock_load = torch.load
-def load_of_perth_only(path, *args, **kwargs):
-    # The watermark's own network is a part of the installed package, pinned with it.
-    return stock_load(path, *args, **kwargs) if "perth" in Path(path).parts else refuse()
-torch.load = load_of_perth_only
-torch.set_num_threads(1)
-from producer.contract.narration import ModelName
-from worker.models.lockedmodel import load_locked
-folder = Path(sys.argv[1])
-loaded = load_locked(
-    ModelName.MULTILINGUAL, folder, "cpu", precision="fp32", cache_dir=folder / "cache", is_lock_required=True
-)
-audio = loaded.generate("Bonjour.", "fr")
-assert audio.shape[1] > 2400 and torch.isfinite(audio).all()
-print("spoke", audio.shape[1])
-"""
-
-
-def test_the_multilingual_model_speaks_without_a_network_or_a_pickle(tmp_path: Path) -> None:
-    """The English one does so in a whole worker: test_worker_weights."""
-    command = [sys.executable, "-c", START, str(linked(locked_checkpoint(), tmp_path / "weights"))]
-    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf-home")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().startswith("spoke")
 
 
 def test_the_second_int8_start_reads_no_full_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

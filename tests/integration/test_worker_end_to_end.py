@@ -192,6 +192,35 @@ def test_nothing_more_is_spoken_when_a_narration_is_cancelled(farm, start_worker
     assert status.num_attempts < 40
 
 
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "cut_short"])
+def test_only_the_lost_segments_are_spoken_again_when_some_are_lost_before_the_assembly(farm, start_worker, is_gone):
+    planning = start_worker(role="cpu")
+    (narration_id,) = farm.submit(tone_narration(12))
+    farm.wait_for(narration_id, lambda status: status.state is State.RUNNING, "split")
+    assert planning.terminate() == 0  # nobody is there to assemble what is spoken now
+    speaking = start_worker(role="gpu")
+    farm.wait_for(narration_id, lambda status: status.num_done == 12, "12 segments done")
+    takes = farm.ledger.takes(narration_id)
+    for key in (takes[3].key, takes[7].key):
+        data = farm.store.get(key)
+        farm.store.delete(key)
+        if not is_gone:
+            farm.store.put(key, data[: len(data) // 2], "audio/flac")
+
+    assembling = start_worker(role="cpu")
+
+    assert_whole(farm, narration_id)
+    assert {item for item, count in claims_of(farm, narration_id).items() if count > 1} == {"3", "7"}
+    assert assembling.log().count("segments_reopened") == 1
+    # The segment cache is asked and not remembered: what is gone was synthesized, not taken as there.
+    assert speaking.log().count("take_finished") == 14
+    status = farm.status(narration_id)
+    assert (status.num_reused, status.num_attempts) == (0, 14)
+    segments = farm.manifest(narration_id).segments
+    assert [segment.index for segment in segments if segment.attempts == 2] == [3, 7]
+    assert [segment.key for segment in segments] == [takes[index].key for index in range(12)]
+
+
 def test_each_role_does_its_part_when_the_work_is_split(farm, start_worker):
     start_worker(role="cpu")
     start_worker(role="gpu")

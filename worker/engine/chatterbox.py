@@ -18,6 +18,7 @@ import torch  # noqa: TID253 - worker.engine.selection imports this module when 
 from producer.contract.narration import EngineName, ModelName, Parameters
 from worker.engine.batching.fitting import Fit
 from worker.engine.capacity import find_capacity
+from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
 from worker.engine.speaker import Speaker
@@ -49,6 +50,8 @@ class ChatterboxEngine:
     name = EngineName.CHATTERBOX
     sample_rate_hz = SAMPLE_RATE_HZ
     is_watermarked = True
+    #: Benchmarks have another one, which says how long each segment is to be.
+    preparation: type[ChatterboxPreparation] = ChatterboxPreparation
 
     def __init__(
         self,
@@ -157,6 +160,7 @@ class ChatterboxEngine:
             capacity=self._capacity,
             max_cached_voices=self._max_cached_voices,
             name=f"chatterbox-{model.value}",
+            preparation=self.preparation,
         )
 
     def warm_up(self) -> None:

@@ -32,10 +32,20 @@ class ChatterboxScript:
     exaggeration: float
     sampling: Sampling
     max_tokens: int
+    #: For benchmarks: random weights end no speech by themselves.
+    num_forced_tokens: int | None = None
 
     def prompt(self, seed: int) -> Prompt:
         """Return what T3 is asked to speak."""
-        return Prompt(self.text_tokens, self.voice.t3, self.exaggeration, self.sampling, seed, self.max_tokens)
+        return Prompt(
+            self.text_tokens,
+            self.voice.t3,
+            self.exaggeration,
+            self.sampling,
+            seed,
+            self.max_tokens,
+            num_forced_tokens=self.num_forced_tokens,
+        )
 
     def speech(self, tokens: torch.Tensor, seed: int) -> Speech:
         """Return what S3Gen makes audible: the tokens [N] that it has a sound for.

@@ -48,6 +48,9 @@ class SegmentRequest:
     seed: int
     #: Which lane it takes in an engine; no part of the hash, because it changes no sound.
     priority: Priority = Priority.NORMAL
+    #: Processes have ended while it was in them: it is spoken alone, so that the next end, if there is one, harms no
+    #: other and shows whose fault it was. No part of the hash either.
+    is_suspect: bool = False
 
     def content_hash(self, engine_identity: str) -> str:
         """Return the SHA-256 that names this segment's audio: equal hashes sound the same."""

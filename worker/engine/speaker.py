@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import torch  # noqa: TID253 - imported with the engine that needs it
+
 from worker.engine.batching.fitting import Fit
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.capacity import MAX_POSITIONS
 from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.s3gen.renderer import Renderer
+from worker.engine.streamedrenderer import StreamedRenderer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.torchdevice import TorchDevice
 from worker.models.precision import Precision
@@ -30,6 +33,7 @@ class Speaker:
         capacity: Fit,
         max_cached_voices: int,
         name: str,
+        preparation: type[ChatterboxPreparation] = ChatterboxPreparation,
     ) -> None:
         """Allocate everything that speaking needs.
 
@@ -40,6 +44,7 @@ class Speaker:
             capacity: slots and frames.
             max_cached_voices: voices that are kept ready.
             name: of the threads.
+            preparation: another one, for benchmarks.
         """
         self.model = model
         self.languages: frozenset[str] = model.languages
@@ -50,18 +55,18 @@ class Speaker:
             max_positions=MAX_POSITIONS,
             device=device,
         )
-        self._renderer = Renderer(
+        renderer = Renderer(
             model.s3gen,
             model.watermarker,
             device=device,
             precision="fp32" if precision == "fp32" else "bf16",
             max_frames_per_batch=capacity.max_frames,
         )
+        stream = torch.cuda.Stream() if device == "cuda" else None  # type: ignore[no-untyped-call]
+        self._renderer = StreamedRenderer(renderer, stream)
         self._is_started = False
         self.loop = BatchingLoop(
-            preparation=ChatterboxPreparation(
-                model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices
-            ),
+            preparation=preparation(model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices),
             decoder=self._decoder,
             renderer=self._renderer,
             device=TorchDevice(device),

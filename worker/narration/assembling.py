@@ -1,4 +1,7 @@
-"""Puts a narration's audio together once every segment has ended, and gives it its final state."""
+"""Puts a narration's audio together once every segment has ended, and gives it its final state.
+
+If stored segments turn out to be lost, they are given back instead and the narration goes on.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,11 @@ from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, T
 from producer.contract.narration import AudioFormat, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
+from producer.ledger import Dispatch, Ledger
+from worker.errors import SegmentsUnusableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Ledger, Store
+from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
 logger = logging.getLogger(__name__)
@@ -70,7 +75,17 @@ class Assembler:
             DrainingError: as `Attempts.run`.
             QueueUnavailableError: as `Attempts.run`.
         """
-        self._attempts.run(narration_id, "assemble", self._finish)
+        self._attempts.run(narration_id, "assemble", self._finish_or_reopen)
+
+    def _finish_or_reopen(self, lease: Lease) -> Dispatch | None:
+        try:
+            self._finish(lease)
+        except SegmentsUnusableError as error:
+            # They were done once, so nothing is wrong with them: they are spoken again instead of waited for.
+            fields = {"num_segments": len(error.indexes), "reason": str(error)}
+            logger.warning("segments_reopened", extra={"narration_id": lease.narration_id, **fields})
+            return self._ledger.reopen(lease.narration_id, lease.token, error.indexes)
+        return None
 
     def _finish(self, lease: Lease) -> None:
         request = read_request(self._store, request_key(lease.narration_id))

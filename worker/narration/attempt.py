@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Final
 
 from producer.contract.errors import ChatterqueueError, QueueUnavailableError, StorageUnavailableError
-from producer.ledger import ClaimOutcome, Dispatch
+from producer.ledger import ClaimOutcome, Dispatch, Ledger
 from worker.errors import DrainingError, EngineFaultError, EngineUnavailableError, LeaseLostError
 from worker.narration.drain import Drain
 from worker.narration.lease import Lease, LeaseBook
-from worker.narration.ports import Ledger, Messenger
+from worker.narration.ports import Messenger
 
 logger = logging.getLogger(__name__)
 

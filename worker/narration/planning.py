@@ -8,10 +8,10 @@ from typing import Final, Protocol
 from producer.contract.errors import MalformedMessageError
 from producer.contract.keys import plan_key, request_key
 from producer.contract.plan import Plan
-from producer.ledger import Dispatch
+from producer.ledger import Dispatch, Ledger
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Ledger, Store
+from worker.narration.ports import Store
 from worker.narration.records import read_request
 
 logger = logging.getLogger(__name__)

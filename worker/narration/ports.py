@@ -1,66 +1,20 @@
-"""What the use cases need from the outside, as Protocols; `worker.app` hands in the real things."""
+"""What the use cases need from the outside, as Protocols; `worker.process` hands in the real things.
+
+The ledger is not among them: the use cases call nearly all of it and nothing would stand in for it in a worker, so they
+name its class, and a copy of its signatures would only have to be kept equal.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
-from producer.contract.manifest import AudioObject, TakeFacts
 from producer.contract.narration import EngineName
 from producer.contract.routing import Priority
-from producer.contract.status import State
-from producer.ledger import Claim, Dispatch, LedgerRecord
 from worker.engine.protocol import Engine
 
 # The docstrings of the real classes say what each method does; here they would only be repeated.
 # ruff: noqa: D102
-
-
-class Ledger(Protocol):
-    """The record of every narration (`producer.ledger.Ledger`)."""
-
-    def record(self, narration_id: str) -> LedgerRecord: ...
-
-    def claim(self, narration_id: str, item: str, worker: str, *, engine_identity: str | None = None) -> Claim: ...
-
-    def planned(self, narration_id: str, token: str, num_segments: int) -> Dispatch: ...
-
-    def complete(self, narration_id: str, index: int, token: str, take: TakeFacts) -> Dispatch: ...
-
-    def fail(
-        self, narration_id: str, item: str, token: str, *, code: str, reason: str, is_final: bool, delay_s: float = 0.0
-    ) -> Dispatch: ...
-
-    def release(
-        self,
-        narration_id: str,
-        item: str,
-        token: str,
-        *,
-        delay_s: float = 0.0,
-        reason_code: str | None = None,
-        reason: str | None = None,
-    ) -> bool: ...
-
-    def takes(self, narration_id: str) -> Mapping[int, TakeFacts]: ...
-
-    def failures(self, narration_id: str) -> Mapping[int, tuple[str, str]]: ...
-
-    def attempts(self, narration_id: str) -> Mapping[str, int]: ...
-
-    def log(self, narration_id: str) -> Sequence[Mapping[str, Any]]: ...
-
-    def commit(
-        self,
-        narration_id: str,
-        token: str,
-        *,
-        state: State,
-        audio: AudioObject | None,
-        reason_code: str | None = None,
-        reason: str | None = None,
-    ) -> bool: ...
 
 
 class Store(Protocol):
@@ -73,10 +27,6 @@ class Store(Protocol):
     def put(self, key: str, data: bytes, content_type: str) -> None: ...
 
     def delete(self, key: str) -> None: ...
-
-    def download(self, key: str, path: Path) -> None: ...
-
-    def upload(self, key: str, content_type: str) -> Any: ...
 
 
 class Messenger(Protocol):

@@ -6,13 +6,13 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from producer.contract.errors import ChatterqueueError, NotFoundError, QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
-from producer.ledger import Dispatch
+from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
@@ -20,7 +20,7 @@ from worker.engine.request import SegmentRequest, Take, VoiceReference, segment_
 from worker.errors import AssemblyError, DrainingError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.ports import Engines, Ledger, Store
+from worker.narration.ports import Engines, Store
 from worker.narration.recipe import RecipeShelf
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ LOOK_S: Final = 0.25
 
 #: Seconds that the upload of a finished take is tried again: it must not be synthesized twice because S3 restarts.
 UPLOAD_PATIENCE_S: Final = 120.0
+
+#: From this attempt on a segment is spoken alone: whatever ended the ones before may have been its fault.
+SUSPECT_ATTEMPT: Final = 3
 
 FLAC: Final = "audio/flac"
 
@@ -155,7 +158,8 @@ class Synthesizer:
     def _synthesize(self, lease: Lease, part: Part) -> TakeFacts:
         if part.request.voice is not None:
             self._voices.fetch(part.request.voice)
-        take = _wait(part.engine.submit(part.request), lease)
+        request = replace(part.request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT)
+        take = _wait(part.engine.submit(request), lease)
         data = self._codec.encode(take)
         retrying(lambda: self._store.put(part.key, data, FLAC), deadline_s=UPLOAD_PATIENCE_S, sleep=_pause_under(lease))
         return self._facts(part, len(take.pcm), take.sample_rate_hz, seed=take.seed, synthesis_s=take.synthesis_s)

@@ -23,6 +23,7 @@ local function is_over()
   if item == PLAN then return state ~= 'queued' end
   if item == ASSEMBLE then return not all_ended() end
   return tonumber(item) >= cursor or redis.call('GETBIT', DONE, item) == 1 or redis.call('HEXISTS', FAILURES, item) == 1
+         or redis.call('ZSCORE', REOPENED, item)
 end
 
 if not is_open() then return answer('ended') end

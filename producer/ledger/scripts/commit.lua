@@ -9,7 +9,9 @@
 local token, final_state, retention_ms, reason_code, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if ended_narration(token) then return 1 end
-if not is_open() or not holds(ASSEMBLE, token) or not all_ended() then
+-- A token that gave segments back still stands beside the assembly, but ended its lease.
+local is_held = holds(ASSEMBLE, token) and redis.call('ZSCORE', LEASES, ASSEMBLE)
+if not is_open() or not is_held or not all_ended() then
   reject('commit', ASSEMBLE, token)
   return 0
 end

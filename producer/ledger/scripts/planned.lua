@@ -10,14 +10,7 @@ local token, total, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not is_open() or not holds(PLAN, token) then return reject('planned', PLAN, token) end
 if state ~= 'queued' then
   if num_segments ~= total then return reject('planned', PLAN, token) end
-  local items = {}
-  for _, item in ipairs(redis.call('ZRANGE', WAITING, 0, window)) do
-    if is_segment(item) then
-      wait(item)
-      items[#items + 1] = item
-    end
-  end
-  return dispatch(true, items)
+  return dispatch(true, send_again(window))
 end
 
 take_out(PLAN)

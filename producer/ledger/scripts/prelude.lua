@@ -6,11 +6,12 @@
 -- An item is in exactly one place:
 --   plan, assemble:  waiting | delayed | leases | nowhere (not due yet, or over)
 --   segment i:       i >= cursor (not sent yet) | waiting | delayed | leases | done bit | failures
+--                    | reopened (was done, is to be spoken again, not sent again yet)
 -- tokens[item] is there while the item is leased, and stays after the token ended the item: so a repeated call is
 -- told from a stale one. Whoever takes an item out of `leases` without ending it takes its token away too.
 
 local RECORD, DONE, WAITING, DELAYED, LEASES, TOKENS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local ATTEMPTS, TAKES, FAILURES, LOG, ACTIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local ATTEMPTS, TAKES, FAILURES, REOPENED, LOG, ACTIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
 
 local TERMINAL = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local PLAN, ASSEMBLE = 'plan', 'assemble'
@@ -69,16 +70,35 @@ local function take_out(item)
   redis.call('ZREM', DELAYED, item)
 end
 
+-- Puts an item somewhere else. An assembly that was stopped in the middle of reopening segments goes nowhere: they come
+-- first, and the last of them asks for it again.
+local function put(item, key, at_ms)
+  take_out(item)
+  if item == ASSEMBLE and not all_ended() then
+    set_state('running')
+  else
+    redis.call('ZADD', key, at_ms, item)
+  end
+end
+
 -- Marks that the item's message is being sent now: whoever called the script sends it.
 local function wait(item)
-  take_out(item)
-  redis.call('ZADD', WAITING, NOW, item)
+  put(item, WAITING, NOW)
 end
 
 -- Marks that the item's message is to be sent after a pause; the reconciler does that.
 local function delay(item, delay_ms)
-  take_out(item)
-  redis.call('ZADD', DELAYED, NOW + delay_ms, item)
+  put(item, DELAYED, NOW + delay_ms)
+end
+
+-- Adds a take to what the record says of all of them, or takes it away again (by = -1). Returns it.
+local function count_take(take, by)
+  local facts = cjson.decode(take)
+  local audio_ms = math.floor(1000 * facts.num_samples / facts.sample_rate_hz + 0.5)
+  num_done = redis.call('HINCRBY', RECORD, 'num_done', by)
+  redis.call('HINCRBY', RECORD, 'num_reused', facts.is_reused and by or 0)
+  redis.call('HINCRBY', RECORD, 'audio_ms', by * audio_ms)
+  return facts
 end
 
 -- Takes the token of a lease that ran out. Its attempt stays counted.
@@ -101,7 +121,7 @@ local function end_narration(final_state, retention_ms, reason_code, reason, tok
   set_state(final_state)
   set_reason(reason_code, reason)
   redis.call('HSET', RECORD, 'finished_ms', NOW, 'final_token', token)
-  redis.call('UNLINK', DONE, WAITING, DELAYED, LEASES, TOKENS, ATTEMPTS, TAKES, FAILURES)
+  redis.call('UNLINK', DONE, WAITING, DELAYED, LEASES, TOKENS, ATTEMPTS, TAKES, FAILURES, REOPENED)
   redis.call('PEXPIRE', RECORD, retention_ms)
   redis.call('PEXPIRE', LOG, retention_ms)
   redis.call('ZREM', ACTIVE, redis.call('HGET', RECORD, 'id'))
@@ -111,23 +131,38 @@ local function ended_narration(token)
   return state and redis.call('HGET', RECORD, 'final_token') == token
 end
 
--- Sends segments that were not sent yet, until `window` of them are waiting or being worked on. Returns their items.
+-- Sends segments that were reopened or not sent yet, until `window` of them are waiting or being worked on. Returns
+-- their items.
 local function fill_window(window)
   local items = {}
   if state ~= 'running' then return items end
   local num_out = redis.call('ZCARD', WAITING) + redis.call('ZCARD', DELAYED) + redis.call('ZCARD', LEASES)
-  local num_new = math.min(window - num_out, num_segments - cursor)
-  if num_new <= 0 then return items end
+  if window <= num_out then return items end
+  local reopened = redis.call('ZPOPMIN', REOPENED, window - num_out) -- item, score, item, score, ...
+  for at = 1, #reopened, 2 do items[#items + 1] = reopened[at] end
+  local num_new = math.min(window - num_out - #items, num_segments - cursor)
+  for index = cursor, cursor + num_new - 1 do items[#items + 1] = string.format('%d', index) end
+  if #items == 0 then return items end
   local scored = {}
-  for index = cursor, cursor + num_new - 1 do
-    local item = string.format('%d', index)
-    items[#items + 1] = item
+  for _, item in ipairs(items) do
     scored[#scored + 1] = NOW
     scored[#scored + 1] = item
   end
   redis.call('ZADD', WAITING, unpack(scored))
   cursor = cursor + num_new
   redis.call('HSET', RECORD, 'cursor', cursor)
+  return items
+end
+
+-- Sends again what was sent before and waits still: the answer to a repeated call, for the first may have been lost.
+local function send_again(window)
+  local items = {}
+  for _, item in ipairs(redis.call('ZRANGE', WAITING, 0, window)) do
+    if is_segment(item) then
+      wait(item)
+      items[#items + 1] = item
+    end
+  end
   return items
 end
 

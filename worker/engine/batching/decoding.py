@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 #: nine failures; who is in more than that was unlucky, or is one of many.
 MAX_RESTARTS: Final = 12
 
+#: Seconds between two looks at whether a suspect can begin, or has ended.
+_HOLD_S: Final = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class DecodePolicy:
@@ -59,6 +62,7 @@ class Decoding:
         clock: Callable[[], float],
         stage_clock: StageClock,
         tokens: Rate,
+        num_rendering: Callable[[], int],
         hand_on: Callable[[Utterance, Any], None],
         settle: Settle,
         on_progress: Callable[[], None],
@@ -72,6 +76,7 @@ class Decoding:
             clock: seconds that only go forward.
             stage_clock: divides the engine's time.
             tokens: counts steps times slots.
+            num_rendering: how many speeches wait or are being rendered.
             hand_on: given an utterance and its tokens when its speech has ended.
             settle: given an utterance that ends here.
             on_progress: called when an utterance is admitted or ends its speech.
@@ -84,6 +89,7 @@ class Decoding:
         self._clock = clock
         self._stage_clock = stage_clock
         self._tokens = tokens
+        self._num_rendering = num_rendering
         self._hand_on = hand_on
         self._settle = settle
         self._on_progress = on_progress
@@ -109,7 +115,13 @@ class Decoding:
             utterance.decode_s += share_s
         for spoken in ended:
             self._finish(spoken)
-        return 0.0 if self.scheduler.num_speaking or self.scheduler.num_waiting else None
+        if self.scheduler.num_speaking:
+            return 0.0
+        return (_HOLD_S if self._must_hold else 0.0) if self.scheduler.num_waiting else None
+
+    @property
+    def _must_hold(self) -> bool:
+        return self.scheduler.must_hold(is_quiet=self._num_rendering() == 0)
 
     def speak_again(self, utterance: Utterance, error: SynthesisError) -> None:
         """Have an utterance spoken with its next seed; without one it ends with the error. From any thread."""
@@ -148,6 +160,8 @@ class Decoding:
         self._begin_again([utterance for utterance, _ in begun], failure, self._prefill)
 
     def _next_batch(self) -> list[tuple[Utterance, Any]]:
+        if self._must_hold:
+            return []
         num_speaking = self.scheduler.num_speaking
         most = min(self._prefill.limit, self._slots.limit - num_speaking)
         batch = self.scheduler.next_in(self._decoder.can_admit, most=most) if most > 0 else []

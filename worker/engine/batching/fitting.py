@@ -13,8 +13,8 @@ from worker.errors import WorkerStartError
 #: Slots beyond which a card gains little: on an H200 256 of them decode a fifth more than 128, and each waits longer.
 MOST_SLOTS: Final = 128
 
-#: Frames beyond which a larger batch renders no faster (32 speeches of 16 s with a prompt of 10 s, on an H200).
-MOST_FRAMES: Final = 41_600
+#: Frames beyond which a larger batch renders no faster (38 speeches of 15 s with prompts of 10 s, on an H200).
+MOST_FRAMES: Final = 49_152
 
 #: Frames of the longest speech with the longest prompt, which must fit alone: 41 s and 10 s, 50 frames a second.
 LEAST_FRAMES: Final = 2_560

@@ -64,7 +64,8 @@ class BatchingLoop:
             clock=clock,
             stage_clock=stage_clock,
             tokens=self._tokens,
-            hand_on=lambda utterance, tokens: self.rendering.inbox.put((utterance, tokens)),
+            num_rendering=lambda: self.rendering.num_rendering,
+            hand_on=lambda utterance, tokens: self.rendering.put(utterance, tokens),
             settle=self.settling.settle,
             on_progress=self._in_flight.progress,
         )

@@ -5,6 +5,7 @@ Knows nothing of tensors: tokens and speeches pass through unopened.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from worker.engine.batching.failure import Cause, Failure
 from worker.engine.batching.inbox import Inbox
 from worker.engine.batching.ports import Device, Renderer
 from worker.engine.batching.scheduler import Patience
-from worker.engine.batching.settling import Settle
+from worker.engine.batching.settling import Outcome, Settle
 from worker.engine.batching.stageclock import StageClock
 from worker.engine.batching.utterance import Utterance
 from worker.errors import NoSpeechError, SynthesisError
@@ -102,12 +103,15 @@ class Rendering:
         self._patience = Patience(renderer.max_frames_per_batch, patience_s)
         self._frames = Allowance("render_frames", renderer.max_frames_per_batch, clock=clock)
         self._pending: list[Pending] = []
-        self._num_rendering = 0
+        self._lock = threading.Lock()
+        #: Speeches that wait or are being rendered.
+        self.num_rendering = 0
 
-    @property
-    def num_rendering(self) -> int:
-        """Speeches that wait or are being rendered."""
-        return len(self.inbox) + len(self._pending) + self._num_rendering
+    def put(self, utterance: Utterance, tokens: Any) -> None:
+        """Have the tokens of an utterance rendered; from any thread."""
+        with self._lock:
+            self.num_rendering += 1
+        self.inbox.put((utterance, tokens))
 
     def turn(self) -> float | None:
         """Render one batch, if it is time to.
@@ -135,6 +139,7 @@ class Rendering:
             speech = utterance.script.speech(tokens, utterance.seed)
         except NoSpeechError as error:
             self._speak_again(utterance, error)
+            self._leave()
             return
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends this utterance and no other
             failure = Failure.of(error, self._device)
@@ -143,31 +148,27 @@ class Rendering:
             self._pending.sort(key=lambda entry: entry.utterance.rank)
             return
         failure.require_device()
-        self._settle(utterance, failure.error)
+        self._end(utterance, failure.error)
 
     def _drop_unwanted(self) -> None:
         for entry in [entry for entry in self._pending if not entry.utterance.future.is_wanted]:
             self._pending.remove(entry)
-            self._settle(entry.utterance, CancelledError())
+            self._end(entry.utterance, CancelledError())
 
     def _render(self, batch: Sequence[Pending]) -> None:
-        self._num_rendering = len(batch)
+        failure: Failure | None = None
+        sounds: Sequence[NDArray[np.float32] | SynthesisError] = ()
         try:
             with self._stage_clock.working(self.name):
                 sounds = self._renderer.render([entry.speech for entry in batch])
         except Exception as error:  # noqa: BLE001 - the renderer may raise anything; nobody is lost over it
             failure = Failure.of(error, self._device)
-        else:
-            self._finish(batch, sounds)
+        self._share(batch)
+        if failure is not None:
+            self._render_smaller(batch, failure)
             return
-        finally:
-            self._share(batch)
-            self._num_rendering = 0
-        self._render_smaller(batch, failure)
-
-    def _finish(self, batch: Sequence[Pending], sounds: Sequence[NDArray[np.float32] | SynthesisError]) -> None:
         for entry, sound in zip(batch, sounds, strict=True):
-            self._settle(entry.utterance, sound)
+            self._end(entry.utterance, sound)
         self._on_progress()
 
     def _share(self, batch: Sequence[Pending]) -> None:
@@ -185,6 +186,14 @@ class Rendering:
             self._frames.shrink(sum(entry.num_frames for entry in batch))
             self._pending[:0] = batch
             return
-        self._settle(batch[0].utterance, failure.error)
+        self._end(batch[0].utterance, failure.error)
         if failure.cause is Cause.OTHER:
             self._frames.restore()
+
+    def _end(self, utterance: Utterance, outcome: Outcome) -> None:
+        self._settle(utterance, outcome)
+        self._leave()
+
+    def _leave(self) -> None:
+        with self._lock:
+            self.num_rendering -= 1

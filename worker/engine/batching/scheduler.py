@@ -35,6 +35,8 @@ class Scheduler:
     def __init__(self) -> None:
         self._waiting: list[tuple[tuple[int, int], Utterance]] = []
         self._speaking: dict[int, Utterance] = {}
+        #: A suspect that was admitted; it is alone until it has ended or waits again.
+        self._alone: Utterance | None = None
 
     @property
     def num_waiting(self) -> int:
@@ -53,24 +55,43 @@ class Scheduler:
 
     def add(self, utterance: Utterance) -> None:
         """Have an utterance wait for a slot, at the place that its rank gives it."""
+        if utterance is self._alone:
+            self._alone = None
         heapq.heappush(self._waiting, (utterance.rank, utterance))
+
+    def must_hold(self, *, is_quiet: bool) -> bool:
+        """Say whether nobody may be admitted for now, because a suspect is at work or is the next one.
+
+        Args:
+            is_quiet: whether nothing is being rendered.
+        """
+        if self._alone is not None and not self._alone.future.done():
+            return True
+        is_suspect_next = bool(self._waiting) and self._waiting[0][1].request.is_suspect
+        return is_suspect_next and not (is_quiet and not self._speaking)
 
     def next_in(self, can_admit: Callable[[Sequence[Any]], bool], *, most: int) -> list[tuple[Utterance, Any]]:
         """Return the first of those who wait, with their prompts, as many as there is room for; they go on waiting.
 
-        Strictly in order: one that needs two rows is not overtaken for ever by those that need one.
+        Strictly in order: one that needs two rows is not overtaken for ever by those that need one. A suspect comes
+        alone.
         """
         first: list[tuple[Utterance, Any]] = []
         for _, utterance in heapq.nsmallest(most, self._waiting):
             prompt = utterance.prompt()
-            if not can_admit([*(earlier for _, earlier in first), prompt]):
+            is_suspect = utterance.request.is_suspect
+            if (is_suspect and first) or not can_admit([*(earlier for _, earlier in first), prompt]):
                 break
             first.append((utterance, prompt))
+            if is_suspect:
+                break
         return first
 
     def take(self, num_utterances: int) -> list[Utterance]:
         """Take out the first of those who wait."""
-        return [heapq.heappop(self._waiting)[1] for _ in range(num_utterances)]
+        taken = [heapq.heappop(self._waiting)[1] for _ in range(num_utterances)]
+        self._alone = next((utterance for utterance in taken if utterance.request.is_suspect), None)
+        return taken
 
     def place(self, utterance: Utterance, slot: int) -> None:
         """Note which slot an utterance was given."""

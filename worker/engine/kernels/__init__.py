@@ -16,6 +16,7 @@ layer, M rows of its input, R rows of a KV cache, S positions of each of its row
 | `rope_and_store(qkv, cos, sin, rows, positions, k_cache, v_cache)` | qkv [B, 3 H D] | q [B, H, D]; writes the caches |
 | `decode_attention(q, k_cache, v_cache, rows, lengths)` | q [B, H, D], caches [R, H, S, D] | [B, H, D] |
 | `silu_mul(gate_up)` | gate_up [B, 2 I], gate first | [B, I] |
+| `linear_silu_mul(x, packed)` | x [M, K], packed of 2 I outputs | [M, I] |
 
 Precisions: float32, bfloat16 and float16 throughout; an int8 `PackedLinear` takes any of them and is meant for
 float16. Tensors are contiguous in their last dimension; inputs without strides in the table are contiguous.
@@ -26,6 +27,7 @@ from worker.engine.kernels.operations import (
     decode_attention,
     linear,
     linear_add_rms_norm,
+    linear_silu_mul,
     rms_norm,
     rope_and_store,
     silu_mul,
@@ -38,6 +40,7 @@ __all__ = [
     "decode_attention",
     "linear",
     "linear_add_rms_norm",
+    "linear_silu_mul",
     "rms_norm",
     "rope_and_store",
     "silu_mul",

@@ -147,6 +147,18 @@ def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
     return activation.silu_mul(gate_up)
 
 
+def linear_silu_mul(x: torch.Tensor, packed: PackedLinear) -> torch.Tensor:
+    """Return `silu_mul(linear(x, packed))` [M, I] of x [M, K], to the rounding of one sum; packed is [2 I, K].
+
+    On CUDA an int8 product is gated before it is written.
+    """
+    if packed.absmax is None or not _is_fused(x):
+        return silu_mul(linear(x, packed))
+    from worker.engine.kernels.fused import matmul
+
+    return matmul.linear_silu_mul(x, packed.weight, packed.absmax)
+
+
 def _is_fused(x: torch.Tensor) -> bool:
     """Return whether int8 is multiplied by the tensor cores, which know no float32."""
     return x.is_cuda and x.dtype != torch.float32

@@ -7,7 +7,6 @@ all batches of one packed length, so that a CUDA graph may hold it. Knows nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Final, NamedTuple
 
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
@@ -53,12 +52,22 @@ def flash(max_length: int) -> AttentionForm:
     Args:
         max_length: rows of the longest sequence that can come; fixed, because a CUDA graph holds it.
     """
-    return AttentionForm(_boundaries_table, partial(_attend_flash, max_length), is_table_on_device=True)
+    from torch.nn.attention.varlen import varlen_attn
+
+    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+        query, key, value = joined.unbind(1)
+        attended = varlen_attn(query, key, value, table, table, max_length, max_length)
+        assert isinstance(attended, torch.Tensor), "nothing but the result was asked for"
+        return attended
+
+    return AttentionForm(_boundaries_table, attend, is_table_on_device=True)
 
 
 def tiled() -> AttentionForm:
     """Return attention by our own kernel over tiles of query rows: CUDA, half precision."""
-    return AttentionForm(_tiles_table, _attend_tiled, is_table_on_device=True)
+    from worker.engine.s3gen.attentionkernel import attend_tiles
+
+    return AttentionForm(_tiles_table, attend_tiles, is_table_on_device=True)
 
 
 def _bounds_table(bounds: Sequence[Bounds], _num_rows: int) -> torch.Tensor:
@@ -83,15 +92,6 @@ def _boundaries_table(bounds: Sequence[Bounds], _num_rows: int) -> torch.Tensor:
     return torch.tensor(edges, dtype=torch.int32)
 
 
-def _attend_flash(max_length: int, joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    from torch.nn.attention.varlen import varlen_attn
-
-    query, key, value = joined.unbind(1)
-    attended = varlen_attn(query, key, value, table, table, max_length, max_length)
-    assert isinstance(attended, torch.Tensor), "nothing but the result was asked for"
-    return attended
-
-
 def _tiles_table(bounds: Sequence[Bounds], num_rows: int) -> torch.Tensor:
     """Return [tiles, 3] int32: first query row, the sequence's first row and the row behind its last.
 
@@ -105,10 +105,3 @@ def _tiles_table(bounds: Sequence[Bounds], num_rows: int) -> torch.Tensor:
     table = torch.zeros(num_rows // TILE_ROWS + MAX_SEQUENCES, 3, dtype=torch.int32)
     table[: len(tiles)] = torch.tensor(tiles, dtype=torch.int32).view(-1, 3)
     return table
-
-
-def _attend_tiled(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-    from worker.engine.s3gen.attentionkernel import attend_tiles
-
-    attended: torch.Tensor = attend_tiles(joined, table)
-    return attended

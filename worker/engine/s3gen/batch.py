@@ -14,7 +14,11 @@ from typing import Final
 GAP_FRAMES: Final = 2
 
 #: Sequences that one packed batch holds at most: the tables of a CUDA graph have a fixed size.
-MAX_SPEECHES: Final = 64
+MAX_SPEECHES: Final = 128
+
+
+#: The shortest packed length that work is prepared for: below it a launch costs more than the work.
+SHORTEST_BUDGET_FRAMES: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,19 @@ def split_batches(lengths: Sequence[int], max_frames: int, *, max_speeches: int 
         batches[-1].append(index)
         free_frames -= wanted_frames
     return batches
+
+
+def list_budgets(max_frames: int) -> list[int]:
+    """Return the packed lengths that work is prepared for, descending from the longest.
+
+    Each is four fifths of the one before: a batch is rounded up to the next, so at most a fifth of the work is for
+    nothing, and on the average half of that.
+    """
+    budgets = [max_frames]
+    while budgets[-1] > SHORTEST_BUDGET_FRAMES:
+        # Rounded up to a multiple of 128 rows, the height of a kernel's tile.
+        budgets.append(-(-(budgets[-1] * 4 // 5) // 128) * 128)
+    return budgets
 
 
 def choose_budget(num_frames: int, budgets: Sequence[int]) -> int | None:

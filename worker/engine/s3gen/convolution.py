@@ -20,20 +20,24 @@ class Convolution:
         bias: [C_out] float32; not added by `convolve`.
         dilation: positions between taps.
         factor: positions that come out for each that goes in; their channels lie side by side in C_out.
+        by_tap: [taps, C_out, C_in], the weight once more, for the kernel that also finishes; None where cuDNN is used.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor
     dilation: int = 1
     factor: int = 1
+    by_tap: torch.Tensor | None = None
 
 
-def read_convolution(module: Any, device: torch.device, dtype: torch.dtype) -> Convolution:
+def read_convolution(module: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool = False) -> Convolution:
     """Return a `Conv1d` that pads itself to an equal length; a weight norm is folded, the module stays as it is."""
     taps, dilation = module.kernel_size[0], module.dilation[0]
     assert module.stride == (1,)
     assert 2 * module.padding[0] == dilation * (taps - 1)
-    return Convolution(_placed(module.weight, device, dtype), module.bias.detach().float().to(device), dilation)
+    weight = module.weight.detach()
+    by_tap = weight.permute(2, 0, 1).to(device=device, dtype=dtype).contiguous() if is_fused else None
+    return Convolution(_placed(weight, device, dtype), module.bias.detach().float().to(device), dilation, by_tap=by_tap)
 
 
 def read_upsampling(module: Any, device: torch.device, dtype: torch.dtype) -> Convolution:

@@ -40,7 +40,7 @@ def launch_finish(
     assert all(each.is_contiguous() and each.shape == rows.shape for each in (rows, *addends))
     total = torch.empty_like(rows) if do.keeps_sum else None
     activated = None if do.activation is None else torch.empty_like(rows)
-    kind, alpha, inverse, slope = _unpacked(do.activation, do.bias)
+    kind, alpha, inverse, slope = unpack(do.activation, do.bias)
     first, second = (*addends, rows, rows)[:2]
     _finish[(triton.cdiv(num_positions, _BLOCK // num_channels),)](
         rows,
@@ -65,8 +65,8 @@ def launch_finish(
     return total, activated
 
 
-def _unpacked(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
-    """Return the kind of activation and its numbers, `unused` where it has none."""
+def unpack(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
+    """Return for a kernel the kind of activation and its numbers, `unused` where it has none."""
     match activation:
         case Snake(alpha, inverse):
             return _SNAKE.value, alpha, inverse, 0.0
@@ -74,6 +74,23 @@ def _unpacked(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[i
             return _LEAKY.value, unused, unused, slope
         case None:
             return _NOTHING.value, unused, unused, 0.0
+
+
+@triton.jit
+def _squared_sine(angle):  # type: ignore[no-untyped-def]
+    """Return sin(angle)**2 to 1e-7 for angles up to 25,000.
+
+    The library's sine has a second path for large angles, which costs registers and branches. The square repeats itself
+    after half a turn, so the angle is brought between -pi/2 and pi/2 (pi in three parts, the first two short enough
+    that their multiples are exact), and there five terms do; fitted for the smallest largest error, 5e-9.
+    """
+    half_turns = tl.floor(angle * 0.3183098861837907 + 0.5)
+    rest = ((angle - half_turns * 3.140625) - half_turns * 9.67502593994140625e-4) - half_turns * 1.5099579909783764e-7
+    square = rest * rest
+    series = -1.9806615100353715e-4 + square * 2.6000545454747925e-6
+    series = -0.16666657096446294 + square * (8.333017290153002e-3 + square * series)
+    sine = rest + rest * square * series
+    return sine * sine
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -113,8 +130,8 @@ def _finish(  # type: ignore[no-untyped-def]
     if KEEPS_SUM:
         tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
     if ACTIVATION == _SNAKE:
-        sine = tl.sin(total * tl.load(alpha + channel)[None, :])
-        total += tl.load(inverse + channel)[None, :] * sine * sine
+        squared = _squared_sine(total * tl.load(alpha + channel)[None, :])
+        total += tl.load(inverse + channel)[None, :] * squared
     if ACTIVATION == _LEAKY:
         total = tl.where(total > 0, total, total * slope)
     if ACTIVATION != _NOTHING:

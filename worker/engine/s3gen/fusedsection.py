@@ -8,8 +8,10 @@ from __future__ import annotations
 import torch  # noqa: TID253 - loaded on a GPU only
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 
+from worker.engine.s3gen.convolutionkernel import convolve_block
 from worker.engine.s3gen.estimator import Attention, Layout
-from worker.engine.s3gen.sectionkernels import convolve_block, finish_block, project_normed
+from worker.engine.s3gen.feedforwardkernel import finish_block
+from worker.engine.s3gen.projectionkernel import project_normed
 from worker.engine.s3gen.weights import Section
 
 

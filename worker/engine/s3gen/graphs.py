@@ -5,19 +5,12 @@ A step is some thousand launches, which a graph takes from the host. Knows nothi
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 
-from worker.engine.s3gen.batch import MAX_SPEECHES, Packing, choose_budget
+from worker.engine.s3gen.batch import MAX_SPEECHES, Packing, choose_budget, list_budgets
 from worker.engine.s3gen.solver import Solver, Workspace
-
-#: Packed lengths that have a graph, in mel frames, each about a quarter longer than the one before: a batch is
-#: rounded up to the next, so at most a fifth of the work is for nothing, and on the average half of that.
-BUDGETS: Final = (
-    *(1_024, 1_536, 2_048, 2_560, 3_072, 4_096, 5_120, 6_144, 8_192, 10_240),
-    *(12_288, 16_384, 20_480, 24_576, 32_768, 40_960, 49_152),
-)
 
 
 class _Captured(NamedTuple):
@@ -36,14 +29,8 @@ class GraphedSolver:
             max_frames: packed frames of the largest batch.
         """
         self._solver = solver
-        fitting = [budget for budget in BUDGETS if budget < max_frames]
-        self._budgets = (*fitting, max_frames)
+        self._budgets = list_budgets(max_frames)
         self._captured: dict[int, _Captured] = {}
-
-    @property
-    def budgets(self) -> tuple[int, ...]:
-        """Packed lengths that have a graph once warm, ascending."""
-        return self._budgets
 
     def room_for(self, num_frames: int) -> int:
         """Return the packed length that a batch of this many frames is given."""
@@ -53,7 +40,7 @@ class GraphedSolver:
     def warm_up(self) -> None:
         """Capture all graphs; the largest first, so that the others find their memory in its pool."""
         pool = torch.cuda.graph_pool_handle()
-        for budget in sorted(self._budgets, reverse=True):
+        for budget in self._budgets:
             if budget not in self._captured:
                 self._captured[budget] = self._capture(budget, pool)
 

@@ -55,6 +55,7 @@ class Hift:
         *,
         device: torch.device | str,
         precision: VocoderPrecision = "fp32",
+        is_fused: bool = False,
         budgets_frames: Sequence[int] = BUDGETS_FRAMES,
     ) -> None:
         """Read the weights of chatterbox-tts' vocoder; the module itself is neither changed nor kept.
@@ -64,6 +65,7 @@ class Hift:
             fade: [S] float32, what the first samples of every utterance are multiplied by (`S3Gen.trim_fade`).
             device: where to run.
             precision: of the convolutions. Off CUDA all of them are float32, apart from bf16.
+            is_fused: on CUDA, convolve in a kernel of ours that also does what follows, not in cuDNN. Not for `fp32`.
             budgets_frames: lengths of a row that `warm_up` makes graphs for; the longest is the longest row.
 
         Raises:
@@ -76,19 +78,24 @@ class Hift:
         self._budgets_frames = tuple(sorted(budgets_frames))
         self._source = read_source_weights(mel2wav, self._device)
         self._fourier = read_short_fourier(mel2wav, self._device)
-        self._trunk = read_trunk(mel2wav, self._device, torch.bfloat16 if precision == "bf16" else torch.float32)
+        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+        self._trunk = read_trunk(mel2wav, self._device, dtype, is_fused=is_fused and precision != "fp32")
         self._fade = fade.detach().to(device=self._device, dtype=torch.float32)
         self._max_magnitude, self._max_amplitude = 1e2, mel2wav.audio_limit
         self._num_mels = mel2wav.conv_pre.in_channels
         self._graphs: dict[int, RowGraph] = {}
         self.num_samples = self._source.num_samples
 
-    def warm_up(self) -> None:
-        """Capture a graph for each length of a row; without CUDA there is nothing to warm."""
+    def warm_up(self, *, is_searching: bool = False) -> None:
+        """Capture a graph for each length of a row; without CUDA there is nothing to warm.
+
+        Args:
+            is_searching: let cuDNN try its algorithms on each shape, which takes long, where else it guesses.
+        """
         if self._device.type != "cuda":
             return
         pool = torch.cuda.graph_pool_handle()
-        with torch.inference_mode(), self._exactness():
+        with torch.inference_mode(), self._exactness(is_searching=is_searching):
             # From long to short: the short ones then fit into the memory of the longest.
             for budget in reversed(self._budgets_frames):
                 graph = RowGraph(self._vocode_row, budget, self._num_mels, self._device, pool)
@@ -166,12 +173,12 @@ class Hift:
         faded = self._fade[nth.clamp(max=self._fade.numel() - 1)]
         return torch.where(nth < self._fade.numel(), samples * faded, samples)
 
-    def _exactness(self) -> AbstractContextManager[None]:
+    def _exactness(self, *, is_searching: bool = False) -> AbstractContextManager[None]:
         """Return a context in which cuDNN computes as exactly as `precision` says.
 
         The switch is one for the process, as torch has it; nobody else convolves while the vocoder is being called.
         """
         flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-            enabled=True, benchmark=True, allow_tf32=self._precision != "fp32"
+            enabled=True, benchmark=is_searching, allow_tf32=self._precision != "fp32"
         )
         return flags

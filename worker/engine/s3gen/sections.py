@@ -24,7 +24,7 @@ def plain() -> RunSection:
 def compiled() -> RunSection:
     """Return the section compiled for any number of rows; compiling happens at the first calls."""
     # dynamic=False keeps widths constant, which torch would otherwise make variable when it meets the second one.
-    compiled_section = torch.compile(run_section, dynamic=False)
+    compiled_section = torch.compile(run_section, dynamic=False, fullgraph=True)
 
     def run(
         rows: torch.Tensor,

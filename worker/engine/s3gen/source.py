@@ -164,12 +164,26 @@ def excite(weights: SourceWeights, pitch_hz: torch.Tensor, seeds: torch.Tensor, 
     num_harmonics = weights.mix_weight.shape[1]
     turning = cycles_per_sample(weights, pitch_hz)
     turned = turns(weights, turning, frames.starts)
+    phases = source_phases(seeds, num_harmonics)
+    if pitch_hz.is_cuda:
+        from worker.engine.s3gen.sourcekernel import launch_source
+
+        return launch_source(
+            weights,
+            pitch_hz,
+            turning,
+            turned,
+            phases,
+            seeds,
+            frames.starts,
+            stream=NOISE_STREAM,
+            parts_per_cycle=_PARTS_PER_CYCLE,
+        )
     at = resolve(frames.starts, frames.ends, num_samples)
     nth = torch.arange(1, num_samples + 1, device=pitch_hz.device)
     parts = turned[:, None] + nth[:, None] * turning[:, None]  # [F, num_samples, H]
     # chatterbox-tts adds up in float64 on a CPU and rounds the sum to float32 before it drops whole cycles.
     cycles = (parts.double() / _PARTS_PER_CYCLE).float() % 1
-    phases = source_phases(seeds, num_harmonics)
     sines = weights.amplitude * torch.sin(2 * math.pi * cycles + phases[:, None])
     is_voiced = (pitch_hz > weights.min_pitch_hz).float()[:, None, None]
     loudness = is_voiced * weights.noise_std + (1 - is_voiced) * weights.amplitude / 3

@@ -73,29 +73,38 @@ class TrunkWeights:
     dtype: torch.dtype
 
 
-def read_trunk(mel2wav: Any, device: torch.device, dtype: torch.dtype) -> TrunkWeights:
-    """Return the weights of a `HiFTGenerator` on the device."""
+def read_trunk(mel2wav: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool = False) -> TrunkWeights:
+    """Return the weights of a `HiFTGenerator`.
+
+    Args:
+        mel2wav: the vocoder.
+        device: where the weights go.
+        dtype: of all but the last convolution.
+        is_fused: whether the blocks run in the kernel that also finishes (`stepkernel.py`), which has no full float32.
+    """
     opening = read_convolution(mel2wav.conv_pre, device, dtype)
-    num_stages = mel2wav.num_upsamples
     # Before the last convolution chatterbox-tts leaves the slope to torch.
-    slopes = [mel2wav.lrelu_slope] * (num_stages - 1) + [0.01]
+    slopes = [*[mel2wav.lrelu_slope] * (mel2wav.num_upsamples - 1), 0.01]
     return TrunkWeights(
         opening=(opening, Finish(opening.bias, keeps_sum=False, activation=Leaky(mel2wav.lrelu_slope))),
         stages=tuple(
-            _read_stage(mel2wav, number, Leaky(slopes[number]), device, dtype) for number in range(num_stages)
+            _read_stage(mel2wav, number, Leaky(slope), device, dtype, is_fused=is_fused)
+            for number, slope in enumerate(slopes)
         ),
         closing=read_convolution(mel2wav.conv_post, device, torch.float32),
         dtype=dtype,
     )
 
 
-def _read_stage(mel2wav: Any, number: int, closing: Leaky, device: torch.device, dtype: torch.dtype) -> Stage:
+def _read_stage(
+    mel2wav: Any, number: int, closing: Leaky, device: torch.device, dtype: torch.dtype, *, is_fused: bool
+) -> Stage:
     num_blocks = mel2wav.num_kernels
     down = mel2wav.source_downs[number]
     upsampling = read_upsampling(mel2wav.ups[number], device, dtype)
-    source_block = _read_block(mel2wav.source_resblocks[number], device, dtype)
+    source_block = _read_block(mel2wav.source_resblocks[number], device, dtype, is_fused=is_fused)
     *blocks, last = (
-        _read_block(block, device, dtype)
+        _read_block(block, device, dtype, is_fused=is_fused)
         for block in mel2wav.resblocks[number * num_blocks : (number + 1) * num_blocks]
     )
     source_bias = source_block.pairs[-1][3].bias + upsampling.bias
@@ -111,13 +120,13 @@ def _read_stage(mel2wav: Any, number: int, closing: Leaky, device: torch.device,
     )
 
 
-def _read_block(block: Any, device: torch.device, dtype: torch.dtype) -> ResidualBlock:
+def _read_block(block: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool) -> ResidualBlock:
     before = [_read_snake(snake, device) for snake in block.activations1]
     between = [_read_snake(snake, device) for snake in block.activations2]
     following = [*before[1:], None]
     pairs = []
     for number, (one, two) in enumerate(zip(block.convs1, block.convs2, strict=True)):
-        narrow, wide = read_convolution(one, device, dtype), read_convolution(two, device, dtype)
+        narrow, wide = (read_convolution(each, device, dtype, is_fused=is_fused) for each in (one, two))
         middle = Finish(narrow.bias, keeps_sum=False, activation=between[number])
         pairs.append((narrow, middle, wide, Finish(wide.bias, activation=following[number])))
     return ResidualBlock(before[0], tuple(pairs))

@@ -150,7 +150,8 @@ class Watermark:
         if self._device.type != "cuda":
             return found
         host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-        return host.copy_(found, non_blocking=True)
+        host.copy_(found, non_blocking=True)
+        return host
 
     def _analyse(self, row: torch.Tensor, inside: Resolution) -> torch.Tensor:
         """Return the transforms of a row, [H, N / 2 + 1] complex64, those in gaps of nothing that matters.
@@ -166,7 +167,8 @@ class Watermark:
         mirrored = row[(inside.starts + torch.where(nth > last, 2 * last - nth, nth)).clamp(max=row.numel() - 1)]
         half = self._size // 2
         pieces = torch.nn.functional.pad(mirrored, (half, half - self._hop)).unfold(0, self._size, self._hop)
-        return torch.fft.rfft(pieces * self._window, dim=1)
+        spectra: torch.Tensor = torch.fft.rfft(pieces * self._window, dim=1)
+        return spectra
 
     def _changes(self, spectra: torch.Tensor, frames: Resolution) -> tuple[torch.Tensor, torch.Tensor]:
         """Return what the watermark adds to the lowest bins of the transforms, and which transforms it adds it to.

@@ -6,8 +6,9 @@ nothing of what a step computes.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
@@ -32,19 +33,28 @@ class StepGraphs:
             shapes: the largest first: all share one pool of memory, as no two run at the same time.
         """
         pool = torch.cuda.graph_pool_handle()
-        for shape in shapes:
-            for _ in range(_NUM_WARM_UPS):
-                self._step(shape)
-            # A step that still runs does not disturb a capture, but one that fails should fail here.
-            torch.cuda.current_stream().synchronize()
-            graph = torch.cuda.CUDAGraph()
-            # Other threads may allocate and launch meanwhile, on streams of theirs.
-            graph.capture_begin(pool=pool, capture_error_mode="thread_local")
-            try:
-                self._step(shape)
-            finally:
-                graph.capture_end()
-            self._graphs[shape] = graph
+        # What the collector frees during a capture, an event say, can break it.
+        gc.collect()
+        gc.disable()
+        try:
+            for shape in shapes:
+                self._graphs[shape] = self._capture(shape, pool)
+        finally:
+            gc.enable()
+
+    def _capture(self, shape: StepShape, pool: Any) -> torch.cuda.CUDAGraph:
+        for _ in range(_NUM_WARM_UPS):
+            self._step(shape)
+        # A step that still runs does not disturb a capture, but one that fails should fail here.
+        torch.cuda.current_stream().synchronize()
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may allocate and launch meanwhile, on streams of theirs.
+        graph.capture_begin(pool=pool, capture_error_mode="thread_local")
+        try:
+            self._step(shape)
+        finally:
+            graph.capture_end()
+        return graph
 
     def forget(self) -> None:
         """Run every step without a graph from here on."""

@@ -5,6 +5,8 @@ Knows nothing of who uses a row, or how far it is filled.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch  # noqa: TID253 - imported with the engine that needs it
 
 from worker.engine.t3.weights import T3Weights
@@ -44,7 +46,8 @@ class KVCache:
         self.values[:, :, rows, :, : head.shape[3]] = head.unsqueeze(2)
 
     @staticmethod
-    def row_bytes(weights: T3Weights, num_positions: int) -> int:
-        """Return what a row takes, in bytes."""
-        per_position = 2 * len(weights.layers) * weights.num_heads * weights.head_size
-        return per_position * num_positions * weights.dtype.itemsize
+    def row_bytes(t3: Any, num_positions: int) -> int:
+        """Return what a row takes for a loaded T3."""
+        config = t3.tfmr.config
+        num_numbers = 2 * config.num_hidden_layers * config.num_attention_heads * config.head_dim * num_positions
+        return int(num_numbers * t3.speech_emb.weight.dtype.itemsize)

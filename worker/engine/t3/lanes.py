@@ -57,7 +57,10 @@ class Lanes:
     def __init__(self, *, num_rows: int, device: torch.device) -> None:
         """Allocate it for as many rows; the scratch row is the one behind them."""
         self._scratch_row = num_rows
-        self.table = torch.full((3, shapes(num_rows)[0].num_lanes), num_rows, dtype=torch.long, device=device)
+        num_lanes = shapes(num_rows)[0].num_lanes
+        self.table = torch.full((3, num_lanes), num_rows, dtype=torch.long, device=device)
+        # Idle lanes are their own partners: a step that warms up looks at them before any slot is assigned.
+        self.table[2].copy_(torch.arange(num_lanes))
 
     def assign(self, slots: Sequence[LiveSlot]) -> StepShape:
         """Give each slot its lanes, from the next step on, and return the shape of that step. Launches only."""

@@ -56,12 +56,19 @@ class DecodeStep:
 
     def _logits(self, rows: torch.Tensor, owners: torch.Tensor) -> torch.Tensor:
         """Feed the last token of each lane's slot; returns [L, V]."""
+        watch = None if self._alignment is None else self._alignment.watch(owners)
+        hidden, positions = self._feed(rows)
+        hidden = self._transformer.step(hidden, rows, positions, watch=watch)
+        return linear(hidden, self._weights.speech_head)
+
+    def _feed(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return what each lane reads [L, C], and the position in its row [L]."""
         state, weights = self._state, self._weights
+        if rows.is_cuda:
+            from worker.engine.t3.fusedfeed import feed
+
+            return feed(rows, state, weights.speech_embedding, weights.speech_positions)
         # Both rows of a slot are fed the token that their leader drew.
         leaders = state.leader[rows]
-        hidden = (
-            weights.speech_embedding[state.last_token[leaders]] + weights.speech_positions[state.num_tokens[leaders]]
-        )
-        watch = None if self._alignment is None else self._alignment.watch(owners)
-        hidden = self._transformer.step(hidden, rows, state.length[leaders], watch=watch)
-        return linear(hidden, weights.speech_head)
+        words = weights.speech_embedding[state.last_token[leaders]]
+        return words + weights.speech_positions[state.num_tokens[leaders]], state.length[leaders]

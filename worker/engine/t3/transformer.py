@@ -10,7 +10,14 @@ from collections.abc import Callable
 import torch  # noqa: TID253 - imported with the engine that needs it
 import torch.nn.functional as F  # noqa: N812, TID253
 
-from worker.engine.kernels import add_rms_norm, decode_attention, linear, rms_norm, rope_and_store, silu_mul
+from worker.engine.kernels import (
+    decode_attention,
+    linear,
+    linear_add_rms_norm,
+    linear_silu_mul,
+    rms_norm,
+    rope_and_store,
+)
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.weights import T3Weights
 from worker.models.generation import attention_kernels
@@ -94,7 +101,7 @@ class Transformer:
             attended = attend(index, linear(normed, layer.qkv))
             if attended is None:
                 break
-            normed, residual = add_rms_norm(linear(attended, layer.output), residual, layer.mlp_norm, eps)
-            lifted = silu_mul(linear(normed, layer.gate_up))
-            normed, residual = add_rms_norm(linear(lifted, layer.down), residual, norms_after[index], eps)
+            normed, residual = linear_add_rms_norm(attended, layer.output, residual, layer.mlp_norm, eps)
+            lifted = linear_silu_mul(normed, layer.gate_up)
+            normed, residual = linear_add_rms_norm(lifted, layer.down, residual, norms_after[index], eps)
         return normed

@@ -15,7 +15,7 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 from worker.engine.kernels import PackedLinear
 
 if TYPE_CHECKING:
-    from worker.models.checkpointfiles import Precision
+    from worker.models.precision import Precision
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ NAMES = sorted(file.name.removesuffix(".lua") for file in FOLDER.iterdir() if fi
 
 
 def test_every_script_is_there() -> None:
-    calls = "create read cancel claim renew planned complete fail release commit reconcile"
+    calls = "create read cancel claim renew planned complete fail release reopen commit reconcile"
     assert sorted(calls.split()) == NAMES
 
 

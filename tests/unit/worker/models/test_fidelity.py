@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -70,17 +70,15 @@ def test_a_footprint_sees_private_memory() -> None:
 
 
 @pytest.mark.slow
-def test_the_command_prints_a_table_and_says_what_it_leaves_out(tmp_path: Path) -> None:
+def test_the_command_prints_a_table_and_says_what_it_leaves_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     texts = tmp_path / "texts"
     texts.write_text("Hello.\n", encoding="utf-8")
-    program = "import sys; from producer.cli import main; sys.exit(main())"
-    arguments = [str(small_checkpoint.cached_checkpoint()), "--device", "cpu", "--texts", str(texts)]
-    done = subprocess.run(
-        [sys.executable, "-c", program, "models", "compare", *arguments], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "int8 is left out" in done.stderr
-    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.stdout.splitlines()]
+    assert compare.main([str(small_checkpoint.cached_checkpoint()), "--device", "cpu", "--texts", str(texts)]) == 0
+    done = capsys.readouterr()
+    assert "int8 is left out" in done.err
+    head, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in done.out.splitlines()]
     assert head == ["", "fp32", "bf16"]
     table = {name: (fp32, bf16) for name, fp32, bf16 in rows}
     fp32, bf16 = table["logits: KL from fp32, mean (nats)"]
@@ -108,3 +106,24 @@ def test_the_command_ends_with_a_sentence_and_its_exit_code(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert compare.main([str(tmp_path), "--device", device]) == 8
     assert fault in capsys.readouterr().err
+
+
+def test_the_producers_command_hands_over_what_this_one_understands(monkeypatch: pytest.MonkeyPatch) -> None:
+    from producer.cli import main
+
+    started: list[list[str]] = []
+
+    def become(program: str, arguments: list[str]) -> None:
+        started.append(arguments)
+        raise SystemExit(0)
+
+    monkeypatch.setattr("os.execv", become)
+    given = ["models", "compare", "weights", "--model", "multilingual", "--language", "fr", "--device", "cpu", "--json"]
+    monkeypatch.setattr(sys, "argv", ["chatterqueue", *given])
+    with contextlib.suppress(SystemExit):
+        main()
+    ((_, option, module, *arguments),) = started
+    assert (option, module) == ("-m", "worker.models.compare")
+    options = compare.parser().parse_args(arguments)
+    assert (str(options.directory), options.model, options.language) == ("weights", "multilingual", "fr")
+    assert (options.device, options.json) == ("cpu", True)

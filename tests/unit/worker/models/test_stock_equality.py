@@ -19,7 +19,7 @@ from worker.models.sampling import (
     penalise_repetition,
 )
 
-NUM_STEPS = 40
+NUM_STEPS = 25
 
 #: torch and transformers warn of calls in the package.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -68,7 +68,7 @@ def test_fifty_multilingual_calls_leave_no_hook_and_no_slow_attention() -> None:
     t3 = tiny_t3("multilingual")
     names = [name for name, _ in t3.named_modules()]
     for number in range(50):
-        generate_tokens(t3, tiny_voice(), text_ids(first=20 + number), Sampling(), max_tokens=2)
+        generate_tokens(t3, tiny_voice(), text_ids(first=20 + number), Sampling(), max_tokens=1)
         assert hooks_of(t3) == 0
     assert t3.tfmr.config._attn_implementation == "sdpa"
     assert not getattr(t3.tfmr.config, "output_attentions", False)
@@ -105,7 +105,7 @@ def test_guidance_can_be_off(model: str) -> None:
 @pytest.mark.parametrize("length", [1, 2, 3])
 def test_a_text_too_short_for_the_alignment_analysis_is_spoken(length: int) -> None:
     t3 = tiny_t3("multilingual")
-    tokens, _ = generate_tokens(t3, tiny_voice(), text_ids(length), Sampling(), max_tokens=30)
+    tokens, _ = generate_tokens(t3, tiny_voice(), text_ids(length), Sampling(), max_tokens=8)
     assert len(tokens) > 0
 
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from workerfakes import NARRATION_ID, RATE_HZ, FakeLedger, FakeMessenger, plan_of, request_of, store_with
+from workerfakes import NARRATION_ID, RATE_HZ, FakeLedger, FakeMessenger, dispatch, plan_of, request_of, store_with
 
 from producer.contract.keys import audio_key, manifest_key, takes_key
 from producer.contract.manifest import AudioObject, Manifest, TakeFacts
 from producer.contract.narration import AudioFormat
 from producer.contract.status import State
+from worker.errors import SegmentsUnusableError
 from worker.narration.assembling import Assembler
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
@@ -39,7 +40,7 @@ def take(*, is_watermarked: bool = True) -> TakeFacts:
     )
 
 
-def assemble_with(ledger: FakeLedger, *, audio=AUDIO, act=lambda progress: None):
+def assemble_with(ledger: FakeLedger, *, audio=AUDIO, act=lambda progress: None, messenger=None):
     """Run an assembly of two segments; `act` gets the progress callback in the middle of it."""
     store = store_with(request_of(), plan_of("One.", "Two."))
 
@@ -51,7 +52,7 @@ def assemble_with(ledger: FakeLedger, *, audio=AUDIO, act=lambda progress: None)
     drain = Drain(0.0)
     attempts = Attempts(
         ledger=ledger,
-        messenger=FakeMessenger(),
+        messenger=messenger or FakeMessenger(),
         book=LeaseBook(),
         drain=drain,
         worker="host:1",
@@ -115,3 +116,17 @@ def test_a_long_assembly_stops_when_its_lease_is_lost():
     store = assemble_with(ledger, act=lose)
     assert ledger.names() == ["claim"]
     assert AUDIO.key not in store.objects
+
+
+def test_lost_segments_are_sent_again_when_the_assembly_finds_them_gone():
+    ledger = FakeLedger(stored_takes={0: take(), 1: take()}, answer=dispatch("1"))
+    messenger = FakeMessenger()
+
+    def find_one_gone(progress):
+        raise SegmentsUnusableError("stored segments cannot be used, 1: its object is gone", [1])
+
+    store = assemble_with(ledger, act=find_one_gone, messenger=messenger)
+    assert ledger.names() == ["claim", "reopen"]
+    assert ledger.last("reopen") == {"token": "token", "indexes": [1]}
+    assert messenger.segments == ["1"]
+    assert manifest_key(NARRATION_ID) not in store.objects

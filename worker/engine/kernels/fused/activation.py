@@ -36,8 +36,14 @@ def _silu_mul(
     column = tl.program_id(0) * block + tl.arange(0, block)
     is_inside = column < width
     at = gate_up_ptr + 2 * row * width + column
-    gate = tl.load(at, mask=is_inside, other=0.0).to(tl.float32)
-    up = tl.load(at + width, mask=is_inside, other=0.0).to(tl.float32)
+    first = tl.load(at, mask=is_inside, other=0.0).to(tl.float32)
+    second = tl.load(at + width, mask=is_inside, other=0.0).to(tl.float32)
     dtype: tl.constexpr = out_ptr.dtype.element_ty
-    activated = (gate * tl.sigmoid(gate)).to(dtype).to(tl.float32)
-    tl.store(out_ptr + row * width + column, (activated * up).to(dtype), mask=is_inside)
+    tl.store(out_ptr + row * width + column, gate(first, second, dtype).to(dtype), mask=is_inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def gate(first: tl.tensor, second: tl.tensor, dtype: tl.constexpr) -> tl.tensor:
+    """Return silu(first) * second in float32, of float32 numbers; rounded on the way where separate kernels would."""
+    first, second = first.to(dtype).to(tl.float32), second.to(dtype).to(tl.float32)
+    return (first * tl.sigmoid(first)).to(dtype).to(tl.float32) * second

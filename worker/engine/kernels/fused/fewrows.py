@@ -10,26 +10,32 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import launching
+from worker.engine.kernels.fused.activation import gate
 from worker.engine.kernels.fused.conversion import to_float
 from worker.engine.kernels.fused.tiles import Tile
 from worker.engine.kernels.packedlinear import INT8_MAX
 
 
-def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile) -> torch.Tensor:
+def linear(
+    x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile, *, is_gated: bool = False
+) -> torch.Tensor:
     """Multiply x [M, K] by weight [N, K] int8 of scales absmax [N]; returns [M, N] in the precision of x.
 
-    Each M is a compilation of its own: a handful, of the smallest batches.
+    Or, gated, [M, N / 2]: the first half of the outputs gates the second. Each M is a compilation of its own: a
+    handful, of the smallest batches.
     """
     num_rows, num_inputs = x.shape
-    out = x.new_empty(num_rows, weight.shape[0])
-    _multiply_few[(triton.cdiv(weight.shape[0], tile.block_n),)](
+    num_outputs = weight.shape[0] // (2 if is_gated else 1)
+    out = x.new_empty(num_rows, num_outputs)
+    _multiply_few[(triton.cdiv(num_outputs, tile.block_n),)](
         x,
         weight,
         absmax,
         out,
-        weight.shape[0],
+        num_outputs,
         num_rows=num_rows,
         num_inputs=num_inputs,
+        is_gated=is_gated,
         int8_max=INT8_MAX,
         has_assembly=not launching.IS_INTERPRETED,
         block_n=tile.block_n,
@@ -50,6 +56,7 @@ def _multiply_few(
     num_outputs: tl.tensor,
     num_rows: tl.constexpr,
     num_inputs: tl.constexpr,
+    is_gated: tl.constexpr,
     int8_max: tl.constexpr,
     has_assembly: tl.constexpr,
     block_n: tl.constexpr,
@@ -60,9 +67,14 @@ def _multiply_few(
     n = tl.program_id(0) * block_n + tl.arange(0, block_n)
     k = tl.arange(0, block_k)
     is_input, is_output = k < num_inputs, n < num_outputs
+    # Outputs past the last are computed as the last, and not written.
     at = weight_ptr + tl.minimum(n, num_outputs - 1)[:, None] * num_inputs + k[None, :]
     weight = to_float(tl.load(at, mask=is_input[None, :], other=0), tl.float16, has_assembly)
     scale = tl.load(absmax_ptr + n, mask=is_output, other=0.0) / int8_max
+    if is_gated:
+        up_at = at + num_outputs * num_inputs
+        up_weight = to_float(tl.load(up_at, mask=is_input[None, :], other=0), tl.float16, has_assembly)
+        up_scale = tl.load(absmax_ptr + num_outputs + n, mask=is_output, other=0.0) / int8_max
     # The weights never change: they are on their way before the input is there.
     if is_overlapped:
         tl.extra.cuda.gdc_wait()
@@ -70,4 +82,7 @@ def _multiply_few(
     for m in tl.static_range(num_rows):
         x = tl.load(x_ptr + m * num_inputs + k, mask=is_input, other=0.0).to(tl.float32)
         out = tl.sum(weight.to(tl.float32) * x[None, :], axis=1) * scale
+        if is_gated:
+            up = tl.sum(up_weight.to(tl.float32) * x[None, :], axis=1) * up_scale
+            out = gate(out, up, out_ptr.dtype.element_ty)
         tl.store(out_ptr + m * num_outputs + n, out.to(out_ptr.dtype.element_ty), mask=is_output)

@@ -12,8 +12,9 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import fewrows, launching
+from worker.engine.kernels.fused.activation import gate
 from worker.engine.kernels.fused.conversion import to_float
-from worker.engine.kernels.fused.tiles import Tile, tile_for
+from worker.engine.kernels.fused.tiles import Tile, gated_tile_for, tile_for
 from worker.engine.kernels.packedlinear import INT8_MAX
 
 
@@ -37,6 +38,20 @@ def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Ti
     return out
 
 
+def linear_silu_mul(
+    x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None
+) -> torch.Tensor:
+    """Multiply x [M, K] by weight [2 I, K], the gate first, and gate the product; returns [M, I]."""
+    num_outputs = weight.shape[0] // 2
+    tile = tile or gated_tile_for(x.shape[0], num_outputs, x.shape[1])
+    if tile.block_m == 0:
+        return fewrows.linear(x, weight, absmax, tile, is_gated=True)
+    assert tile.num_splits == 1, "a gate needs the whole sum"
+    out = x.new_empty(x.shape[0], num_outputs)
+    _launch(x, weight, absmax, out, tile, width=triton.cdiv(x.shape[1], tile.block_k) * tile.block_k, is_gated=True)
+    return out
+
+
 def partial_linear(
     x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None
 ) -> torch.Tensor:
@@ -54,6 +69,24 @@ def partial_linear(
     num_splits = triton.cdiv(num_inputs, width)
     shape = (num_rows, num_outputs)
     out = x.new_empty(shape) if num_splits == 1 else x.new_empty((num_splits, *shape), dtype=torch.float32)
+    _launch(x, weight, absmax, out, tile, width=width, is_gated=False)
+    return out
+
+
+def _launch(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    absmax: torch.Tensor,
+    out: torch.Tensor,
+    tile: Tile,
+    *,
+    width: int,
+    is_gated: bool,
+) -> None:
+    """Fill out [M, N] or [splits, M, N], each split over `width` inputs, a multiple of the tile's block."""
+    num_rows, num_outputs = out.shape[-2:]
+    num_inputs = x.shape[1]
+    num_splits = triton.cdiv(num_inputs, width)
     # The blocks of rows come first: those that share weights run at the same time and find them in the L2 cache.
     grid = (triton.cdiv(num_rows, tile.block_m), triton.cdiv(num_outputs, tile.block_n), num_splits)
     _multiply[grid](
@@ -66,6 +99,7 @@ def partial_linear(
         num_inputs,
         width,
         is_whole=num_splits * width == num_inputs,
+        is_gated=is_gated,
         int8_max=INT8_MAX,
         has_assembly=not launching.IS_INTERPRETED and x.dtype == torch.float16,
         block_m=tile.block_m,
@@ -76,7 +110,6 @@ def partial_linear(
         num_warps=tile.num_warps,
         num_stages=tile.num_stages,
     )
-    return out
 
 
 # One compilation for any number of rows: prefill brings thousands of them, in all numbers.
@@ -91,6 +124,7 @@ def _multiply(
     num_inputs: tl.tensor,
     inputs_per_split: tl.tensor,
     is_whole: tl.constexpr,
+    is_gated: tl.constexpr,
     int8_max: tl.constexpr,
     has_assembly: tl.constexpr,
     block_m: tl.constexpr,
@@ -110,22 +144,36 @@ def _multiply(
     # Rows past the last are read again from the last, and not written.
     x_at = x_ptr + tl.minimum(m, num_rows - 1)[None, :] * num_inputs + k[:, None]
     weight_at = weight_ptr + tl.minimum(n, num_outputs - 1)[:, None] * num_inputs + k[None, :]
+    # What is gated lies as many rows behind its gate as there are outputs.
+    up_offset = num_outputs * num_inputs
     sums = tl.zeros([block_n, block_m], dtype=tl.float32)
+    ups = tl.zeros([block_n, block_m], dtype=tl.float32)
     for start in range(0, inputs_per_split, block_k):
-        if is_whole:
-            weight = tl.load(weight_at)
-            x = tl.load(x_at)
-        else:
-            is_inside = start + k < num_inputs
-            weight = tl.load(weight_at, mask=is_inside[None, :], other=0)
-            x = tl.load(x_at, mask=is_inside[:, None], other=0.0)
+        is_inside = start + k < num_inputs
+        x = _load(x_at, is_inside[:, None], is_whole)
+        weight = _load(weight_at, is_inside[None, :], is_whole)
         sums = tl.dot(to_float(weight, x.dtype, has_assembly), x, sums, input_precision="ieee")
+        if is_gated:
+            weight = _load(weight_at + up_offset, is_inside[None, :], is_whole)
+            ups = tl.dot(to_float(weight, x.dtype, has_assembly), x, ups, input_precision="ieee")
         weight_at += block_k
         x_at += block_k
-    scale = tl.load(absmax_ptr + n, mask=n < num_outputs, other=0.0) / int8_max
+    is_output = n < num_outputs
+    out = sums * (tl.load(absmax_ptr + n, mask=is_output, other=0.0) / int8_max)[:, None]
+    if is_gated:
+        up = ups * (tl.load(absmax_ptr + num_outputs + n, mask=is_output, other=0.0) / int8_max)[:, None]
+        out = gate(out, up, out_ptr.dtype.element_ty)
     at = split * num_rows * num_outputs + m[None, :] * num_outputs + n[:, None]
-    is_written = (m < num_rows)[None, :] & (n < num_outputs)[:, None]
-    tl.store(out_ptr + at, (sums * scale[:, None]).to(out_ptr.dtype.element_ty), mask=is_written)
+    is_written = (m < num_rows)[None, :] & is_output[:, None]
+    tl.store(out_ptr + at, out.to(out_ptr.dtype.element_ty), mask=is_written)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _load(at: tl.tensor, is_inside: tl.tensor, is_whole: tl.constexpr) -> tl.tensor:
+    """Load a block; the mask of one that lies wholly inside would only be in the way of wide accesses."""
+    if is_whole:
+        return tl.load(at)
+    return tl.load(at, mask=is_inside, other=0.0)
 
 
 @triton.jit  # type: ignore[untyped-decorator]

@@ -5,7 +5,7 @@ Knows nothing of the kernel. `python -m bench.kernels --tune` makes the table an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -42,16 +42,18 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         32: Tile(32, 32, 128),
         64: Tile(64, 64, 128),
         128: Tile(64, 64, 128),
-        256: Tile(128, 64, 64),
-        512: Tile(128, 128, 64, num_warps=8),
+        256: Tile(64, 64, 128),
+        512: Tile(128, 64, 64),
+        2048: Tile(128, 128, 64, num_warps=8),
     },
     (1024, 1024): {
         16: Tile(16, 64, 128, num_splits=4),
         32: Tile(32, 64, 128, num_splits=4),
         64: Tile(64, 64, 128, num_splits=4),
         128: Tile(64, 64, 128, num_splits=2),
-        256: Tile(128, 64, 64, num_splits=2),
-        512: Tile(128, 64, 64, num_splits=1),
+        256: Tile(64, 64, 128, num_splits=2),
+        512: Tile(64, 64, 128),
+        2048: Tile(128, 64, 64),
     },
     (8192, 1024): {
         16: Tile(16, 64, 128),
@@ -67,7 +69,20 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         64: Tile(64, 64, 128, num_splits=8),
         128: Tile(128, 64, 128, num_splits=4),
         256: Tile(128, 64, 64, num_splits=4),
-        512: Tile(128, 128, 64, num_splits=4, num_warps=8),
+        512: Tile(128, 64, 64, num_splits=2),
+        2048: Tile(128, 128, 64, num_warps=8),
+    },
+}
+
+#: The same for a product that is gated, by the numbers of gates and inputs: each output is two sums.
+GATED_TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
+    (4096, 1024): {
+        16: Tile(16, 32, 128),
+        32: Tile(32, 32, 128),
+        64: Tile(64, 64, 128, num_stages=3),
+        128: Tile(64, 64, 64),
+        256: Tile(128, 64, 64, num_warps=8),
+        512: Tile(128, 128, 64, num_warps=8),
     },
 }
 
@@ -80,11 +95,22 @@ def tile_for(num_rows: int, num_outputs: int, num_inputs: int) -> Tile:
     if num_rows <= MAX_FEW_ROWS:
         return few_rows_tile(num_inputs)
     # The head has two outputs more than the MLP has, and is cut like it.
-    buckets = TILES.get((num_outputs // 16 * 16, num_inputs), OTHER)
-    return buckets[min((rows for rows in buckets if rows >= num_rows), default=max(buckets))]
+    return _choose(TILES.get((num_outputs // 16 * 16, num_inputs), OTHER), num_rows)
+
+
+def gated_tile_for(num_rows: int, num_outputs: int, num_inputs: int) -> Tile:
+    """Return how to multiply [num_rows, num_inputs] by [2 num_outputs, num_inputs] and gate the product."""
+    if num_rows <= MAX_FEW_ROWS:
+        tile = few_rows_tile(num_inputs)
+        return replace(tile, block_n=max(1, tile.block_n // 2))
+    return _choose(GATED_TILES.get((num_outputs, num_inputs), OTHER), num_rows)
 
 
 def few_rows_tile(num_inputs: int) -> Tile:
     """Return the tile without tensor cores for layers of so many inputs: whole rows of the weight."""
     block_k = 1 << (num_inputs - 1).bit_length()
     return Tile(0, max(1, FEW_ROWS_WEIGHTS // block_k), block_k, num_stages=1)
+
+
+def _choose(buckets: dict[int, Tile], num_rows: int) -> Tile:
+    return buckets[min((rows for rows in buckets if rows >= num_rows), default=max(buckets))]

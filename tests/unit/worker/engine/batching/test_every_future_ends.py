@@ -42,9 +42,15 @@ healthy = st.builds(
     num_rows=st.sampled_from([1, 2]),
     num_endless=st.integers(0, 1),
     num_silent=st.integers(0, 1),
+    is_suspect=st.sampled_from([False, False, False, True]),
 )
 sick = st.one_of(
-    st.builds(Behaviour, poison=st.sampled_from(sorted(POISONS)), num_rows=st.sampled_from([1, 2])),
+    st.builds(
+        Behaviour,
+        poison=st.sampled_from(sorted(POISONS)),
+        num_rows=st.sampled_from([1, 2]),
+        is_suspect=st.booleans(),
+    ),
     st.just(Behaviour(num_endless=MAX_SEEDS)),
     st.just(Behaviour(num_silent=MAX_SEEDS)),
     st.just(Behaviour(is_finite=False)),

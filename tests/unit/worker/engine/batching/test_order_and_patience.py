@@ -137,6 +137,35 @@ def test_speeches_that_fill_a_batch_do_not_wait():
     assert rendered(bench) == [[0, 1, 2, 3]]
 
 
+def test_speeches_are_rendered_in_the_order_of_the_segments_and_not_of_their_ends():
+    bench = Bench(FakeDecoder(num_slots=8), FakeRenderer(max_frames_per_batch=10), DecodePolicy(steps_per_turn=1))
+    for number, num_tokens in enumerate([5, 4, 3]):
+        bench.loop.submit(segment(name=number, num_tokens=num_tokens))
+    while bench.turn(0):
+        pass
+    for _ in range(5):
+        bench.turn(1)
+    bench.run()
+    assert rendered(bench) == [[0], [1], [2]]
+
+
+def test_a_suspect_waits_until_all_others_have_ended_and_nobody_begins_beside_it():
+    bench = Bench(FakeDecoder(num_slots=8), policy=DecodePolicy(steps_per_turn=1))
+    futures = [bench.loop.submit(segment(name=number, is_suspect=number == 1)) for number in range(4)]
+    while bench.turn(0):
+        pass
+    bench.turn(1)
+    assert admitted(bench) == [0]
+    for _ in range(6):
+        bench.turn(1)
+    assert admitted(bench) == [0]  # its speech has ended and has not been rendered
+    assert bench.stages[1].turn() == pytest.approx(0.02)  # so it looks again soon, and not at once
+    bench.run()
+    assert admitted(bench) == [0, 1, 2, 3]
+    assert [len(batch) for batch in bench.decoder.batches] == [1, 1, 2]
+    assert all(future.done() for future in futures)
+
+
 @given(frames=st.lists(st.integers(1, 50), min_size=1, max_size=12), max_frames=st.integers(1, 100))
 def test_a_batch_is_the_longest_beginning_that_fits_and_never_empty(frames, max_frames):
     pending = [Pending(waiting(number), None, num_frames, 0.0) for number, num_frames in enumerate(frames)]

@@ -11,8 +11,10 @@ from batchingfakes import Behaviour, Bench, BrokenError, FakeClock, FakeDevice, 
 from worker.engine.batching.allowance import Allowance
 from worker.engine.batching.failure import Cause, Failure
 from worker.engine.batching.gauges import Gauges, Rate
+from worker.engine.batching.settling import Outcome
 from worker.engine.batching.stageclock import StageClock
 from worker.engine.batching.takefuture import TakeFuture
+from worker.engine.batching.utterance import Utterance
 from worker.engine.request import SegmentRequest, Take
 from worker.errors import EngineFaultError, GpuMemoryError, SegmentUnspeakableError, SynthesisError, WorkerStartError
 
@@ -108,8 +110,16 @@ def test_the_shares_of_all_takes_add_up_to_the_time_in_which_the_engine_was_busy
 
     bench = Bench(renderer=FakeRenderer(on_call=work), clock=clock)
     bench.decoder.on_call = work
+    settle, known = bench.loop.settling.settle, []
+
+    def note(utterance: Utterance, outcome: Outcome) -> None:
+        known.append(utterance.usage)  # the settling thread may be at once where the test is not
+        settle(utterance, outcome)
+
+    bench.loop.rendering._settle = note
     futures = [bench.loop.submit(segment(name=number, num_tokens=number + 1)) for number in range(6)]
     bench.run()
+    assert sorted(future.result(0).synthesis_s for future in futures) == sorted(usage.engine_s for usage in known)
     usages = [future.result(0).usage for future in futures]
     assert sum(usage.engine_s for usage in usages if usage) == pytest.approx(busy["s"])
     assert all(usage and usage.decode_s > 0.0 and usage.render_s > 0.0 for usage in usages)

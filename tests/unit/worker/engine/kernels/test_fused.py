@@ -149,6 +149,18 @@ def test_splits_of_the_inputs_add_up_to_the_whole(interpreted: Any, num_splits: 
     assert_close(actual, reference.linear(x, packed))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize("num_rows", [1, 3, 9, 33])
+@pytest.mark.parametrize(("num_gates", "num_inputs"), [(35, 64), (24, 40)])
+def test_a_gated_product_is_gated_as_by_a_kernel_of_its_own(
+    interpreted: Any, num_gates: int, num_inputs: int, num_rows: int, dtype: torch.dtype
+) -> None:
+    packed = int8_layer(2 * num_gates, num_inputs)
+    x = random(num_rows, num_inputs, dtype=dtype) / num_inputs**0.5
+    actual, _ = interpreted("matmul", "linear_silu_mul", x, packed.weight, packed.absmax)
+    assert_close(actual, reference.silu_mul(reference.linear(x, packed)))
+
+
 def test_every_shape_of_t3_has_a_tile_for_any_number_of_rows() -> None:
     from worker.engine.kernels.fused.tiles import TILES, tile_for
 

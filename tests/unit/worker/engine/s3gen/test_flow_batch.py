@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 
 from worker.engine.s3gen.batch import (
     GAP_FRAMES,
+    SHORTEST_BUDGET_FRAMES,
     Packing,
     choose_budget,
     group_by_area,
+    list_budgets,
     packed_frames,
     split_batches,
 )
@@ -59,6 +62,15 @@ def test_the_smallest_budget_that_holds_the_batch_is_taken() -> None:
     assert choose_budget(17, [64, 16, 32]) == 32
     assert choose_budget(16, [64, 16, 32]) == 16
     assert choose_budget(65, [64, 16, 32]) is None
+
+
+@given(st.integers(min_value=1, max_value=100_000))
+def test_rounding_up_to_a_budget_wastes_a_fifth_at_most(max_frames: int) -> None:
+    budgets = list_budgets(max_frames)
+    assert budgets[0] == max_frames
+    assert budgets[-1] <= SHORTEST_BUDGET_FRAMES
+    for larger, smaller in pairwise(budgets):
+        assert 0.8 * larger - 1 <= smaller < larger
 
 
 @given(LENGTHS, st.integers(min_value=1, max_value=10_000_000))

@@ -12,6 +12,7 @@ from tiny_t3 import text_ids, tiny_t3
 
 from worker.engine.t3 import decoder as decoder_module
 from worker.engine.t3 import voicecache
+from worker.engine.t3.lanes import shapes
 from worker.engine.t3.transfer import HostCopy
 from worker.errors import SegmentUnspeakableError
 
@@ -30,8 +31,8 @@ def tokens_alone(number: int) -> tuple[list[int], bool]:
 @pytest.mark.parametrize("sentinel", [3e4, float("nan")])
 def test_positions_that_nobody_wrote_are_not_read(sentinel: float) -> None:
     decoder = make_decoder()
-    decoder._cache.values.fill_(sentinel)
-    # The scratch row is all that idle lanes read; they must not end a process either.
+    with torch.inference_mode():
+        decoder._cache.values.fill_(sentinel)
     assert speak(decoder, [make_prompt(0), make_prompt(3), make_prompt(1)]) == [
         tokens_alone(0),
         tokens_alone(3),
@@ -63,7 +64,7 @@ def test_logits_that_break_in_the_middle_of_a_speech_keep_what_came_before() -> 
     t3 = tiny_t3()
     whole, _ = expected(t3, make_prompt(0, GREEDY))
     with torch.no_grad():
-        t3.speech_pos_emb.emb.weight[5] = float("inf")
+        t3.speech_emb.weight[whole[4]] = float("inf")
     decoder = make_decoder(t3)
     (slot,) = decoder.admit([make_prompt(0, GREEDY)])
     spoken = run(decoder)[slot]
@@ -130,6 +131,20 @@ def test_steps_and_polls_of_nothing_do_nothing() -> None:
     assert decoder.admit([]) == []
 
 
+def test_a_step_of_idle_lanes_alone_changes_nothing() -> None:
+    """Before a graph is captured its step is run; idle lanes once had a partner past the last lane."""
+    decoder = make_decoder(num_slots=3)
+    state = decoder._state
+    before = [value.clone() for value in (state.watched, state.length, state.last_token, state.seen, state.output)]
+    with torch.inference_mode():
+        for shape in shapes(decoder.num_rows):
+            decoder._graphs.run(shape)
+    after = (state.watched, state.length, state.last_token, state.seen, state.output)
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+    assert not decoder._cache.values[:, :, :-1].any()
+    assert speak(decoder, [make_prompt(0)]) == [tokens_alone(0)]
+
+
 def test_rows_are_counted_by_guidance() -> None:
     decoder = make_decoder(num_slots=2)
     guided, unguided = make_prompt(0), make_prompt(3)
@@ -153,7 +168,7 @@ def test_rows_are_counted_by_guidance() -> None:
         ({"max_tokens": 0}, "speaks 1 to 4099 tokens, not 0"),
         ({"max_tokens": 4100}, "speaks 1 to 4099 tokens, not 4100"),
         ({"max_tokens": 900}, "positions"),
-        ({"num_forced_tokens": MAX_TOKENS}, "forced after 0 to 13"),
+        ({"num_forced_tokens": MAX_TOKENS}, "forced after 0 to 9"),
         ({"seed": 2**32}, "seed"),
         ({"seed": -1}, "seed"),
         ({"exaggeration": float("nan")}, "exaggeration"),

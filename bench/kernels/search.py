@@ -1,0 +1,104 @@
+"""The ways of cutting an operation into programs that are worth a try, and their compilation side by side."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import astuple
+from itertools import product
+from multiprocessing import get_context
+
+import torch  # noqa: TID253
+
+from bench.kernels.timing import HEAD_SIZE, HEADS, say
+from worker.engine.kernels.fused import attention, matmul
+from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, GATED_TILES, MAX_FEW_ROWS, TILES, Tile, few_rows_tile
+
+#: What is multiplied: whether it is gated, and outputs and inputs.
+SHAPES = [(is_gated, shape) for is_gated, tiles in ((True, GATED_TILES), (False, TILES)) for shape in tiles]
+NUM_ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 2048)
+#: Rows and positions that attention is measured with.
+CONTEXTS = ((2, 400), (2, 1000), (16, 400), (64, 400), (128, 400), (256, 400), (512, 400))
+
+
+def candidates(num_rows: int, num_outputs: int, num_inputs: int, *, is_gated: bool) -> Iterator[Tile]:
+    """Yield the tiles worth a try."""
+    num_sums = 2 if is_gated else 1
+    if num_rows <= MAX_FEW_ROWS:
+        block_k = few_rows_tile(num_inputs).block_k
+        for weights, num_warps in product((FEW_ROWS_WEIGHTS // 2, FEW_ROWS_WEIGHTS, 2 * FEW_ROWS_WEIGHTS), (2, 4, 8)):
+            if weights >= block_k * num_sums and 32 <= weights // (32 * num_warps) <= 128:
+                yield Tile(0, weights // block_k // num_sums, block_k, num_warps=num_warps, num_stages=1)
+    height = max(16, num_rows)
+    blocks_m = [size for size in (16, 32, 64, 128, 256) if min(64, height // 2) <= size <= height]
+    blocks_n = [32, 64] if height <= 32 else [64, 128]
+    for block_m, block_n, block_k, stages in product(blocks_m, blocks_n, (64, 128, 256), (3, 4, 6)):
+        num_bytes = stages * block_k * (num_sums * block_n + 2 * block_m)
+        if num_bytes > 200_000 or (block_k == 256 and height > 32) or (block_k == 64 and height <= 16):
+            continue
+        num_warps = 8 if num_sums * block_m * block_n > 64 * 128 else 4
+        for num_splits in (1,) if is_gated else (1, 2, 4, 8):
+            programs = math.ceil(num_rows / block_m) * math.ceil(num_outputs / block_n) * num_splits
+            if num_inputs % (block_k * num_splits) or (num_splits > 1 and programs > 600):
+                continue
+            if (num_splits == 1 and programs < 40) or (stages == 6 and num_inputs // num_splits // block_k < 6):
+                continue
+            yield Tile(block_m, block_n, block_k, num_splits, num_warps, stages)
+
+
+def rounded_candidates(num_rows: int) -> Iterator[Tile]:
+    for block_m, block_n, stages in product((64, 128), (64, 128, 256), (3, 4)):
+        if block_m <= num_rows:
+            yield Tile(block_m, block_n, 128, 1, 8 if block_m * block_n > 64 * 128 else 4, stages)
+
+
+def plans(num_queries: int) -> Iterator[attention.Plan]:
+    """Yield the plans of attention worth a try."""
+    shapes = ((64, 4, 1), (64, 4, 2), (64, 4, 3), (32, 4, 3), (32, 2, 2), (128, 8, 2), (128, 4, 1), (64, 8, 1))
+    for num_splits, shape in product((1, 2, 4, 8, 16, 32), shapes):
+        if 128 <= num_queries * num_splits <= 16384:
+            yield attention.Plan(num_splits, *shape)
+
+
+def multiply(is_gated: bool) -> Callable[..., torch.Tensor]:
+    """Return the product that is measured."""
+    return matmul.linear_silu_mul if is_gated else matmul.linear
+
+
+def compile_some(work: list[tuple[bool, Tile] | attention.Plan]) -> int:
+    """Compile in a process of its own; what counts is Triton's cache of files."""
+    failed = 0
+    q = torch.zeros(1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
+    cache, row = torch.zeros(1, HEADS, 16, HEAD_SIZE, device="cuda", dtype=torch.float16), torch.tensor([0]).cuda()
+    for item in work:
+        try:
+            if isinstance(item, attention.Plan):
+                attention.decode_attention(q, cache, cache, row, row + 1, item)
+                continue
+            is_gated, tile = item
+            num_inputs = tile.block_k * tile.num_splits
+            x = torch.zeros(16, num_inputs, device="cuda", dtype=torch.float16)
+            weight = torch.zeros(32, num_inputs, device="cuda", dtype=torch.int8)
+            multiply(is_gated)(x, weight, torch.ones(32, device="cuda"), tile)
+        except Exception:  # noqa: BLE001 - too large a tile is not a candidate
+            failed += 1
+    return failed
+
+
+def compile_all() -> None:
+    """Compile all candidates, in as many processes as there are cores for it."""
+    begun = time.perf_counter()
+    tiles = {
+        # Two splits or eight are one compilation.
+        (is_gated, Tile(*astuple(tile)[:3], min(tile.num_splits, 2), *astuple(tile)[4:]))
+        for is_gated, shape in SHAPES
+        for num_rows in NUM_ROWS
+        for tile in candidates(num_rows, *shape, is_gated=is_gated)
+        if tile.block_m
+    }
+    work = sorted({*tiles, *(plan for num_rows, _ in CONTEXTS for plan in plans(num_rows * HEADS))}, key=str)
+    with ProcessPoolExecutor(12, mp_context=get_context("spawn")) as pool:
+        failed = sum(pool.map(compile_some, [work[i::24] for i in range(24)]))
+    say(f"compiled {len(work)} kernels ({failed} failed) in {time.perf_counter() - begun:.1f} s")

@@ -1,0 +1,74 @@
+"""What the interpreter cannot show: for Hopper the kernels compile, where there is no GPU too, and to what they should.
+
+That they compute the right numbers there is for tests/gpu.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytest.importorskip("triton")
+
+HOPPER = ("cuda", 90, 32)
+
+
+def compiled(kernel: Any, constants: dict[str, Any], types: dict[str, str], **options: Any) -> str:
+    """Return the assembly of a kernel; every pointer and size is a multiple of 16, as T3's are."""
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    signature = {name: "constexpr" if name in constants else types[name] for name in kernel.arg_names}
+    aligned = {
+        (index,): [["tt.divisibility", 16]]
+        for index, type_name in enumerate(signature.values())
+        if type_name == "i32" or type_name.startswith("*")
+    }
+    result = compile(ASTSource(kernel, signature, constants, aligned), target=GPUTarget(*HOPPER), options=options)
+    return result.asm["ptx"]
+
+
+PRODUCT = {
+    **dict.fromkeys(("num_rows", "num_outputs", "num_inputs", "inputs_per_split"), "i32"),
+    "x_ptr": "*fp16",
+    "weight_ptr": "*i8",
+    "absmax_ptr": "*fp32",
+    "out_ptr": "*fp16",
+}
+
+
+@pytest.mark.parametrize("is_gated", [False, True])
+def test_the_product_uses_tensor_cores_and_converts_four_weights_at_once(*, is_gated: bool) -> None:
+    from worker.engine.kernels.fused import matmul
+
+    constants = {"is_whole": True, "is_gated": is_gated, "int8_max": 127, "has_assembly": True, "is_overlapped": True}
+    blocks = {"block_m": 64, "block_n": 64, "block_k": 64}
+    assembly = compiled(matmul._multiply, constants | blocks, PRODUCT, num_warps=4, num_stages=3, launch_pdl=True)
+    assert "wgmma.mma_async" in assembly
+    assert "prmt.b32" in assembly
+    assert "cvt.rn.f16.s" not in assembly
+
+
+def test_the_weights_of_few_rows_are_loaded_before_the_wait_for_the_input() -> None:
+    from worker.engine.kernels.fused import fewrows
+
+    constants = {"num_rows": 2, "num_inputs": 1024, "block_n": 8, "block_k": 1024, "is_gated": False}
+    constants |= {"int8_max": 127, "has_assembly": True, "is_overlapped": True}
+    assembly = compiled(fewrows._multiply_few, constants, PRODUCT, num_warps=4, launch_pdl=True)
+    wait = assembly.index("griddepcontrol.wait")
+    assert "ld.global.v4" in assembly[:wait]
+    assert "ld.global" in assembly[wait:]
+    assert assembly.index("st.global") > wait
+
+
+def test_attention_reads_sixteen_bytes_at_once() -> None:
+    from worker.engine.kernels.fused import attention
+
+    constants = {"num_splits": 1, "block": 64, "blocks_in_flight": 1, "num_heads": 16, "head_size": 64, "block_d": 64}
+    names = ("rows_ptr", "lengths_ptr")
+    types = dict.fromkeys(("q_ptr", "k_cache_ptr", "v_cache_ptr", "out_ptr"), "*fp16")
+    types |= dict.fromkeys(names, "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
+    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")} | {"scale": "fp32"}
+    assembly = compiled(attention._attend, constants | {"is_overlapped": False}, types, num_warps=4)
+    assert assembly.count("ld.global.v4.b32") >= 8
