@@ -1,4 +1,4 @@
-"""The batching engine as a benchmark runs it: real decoder, renderer and loop; segments whose length is given.
+"""The engine as a benchmark runs it: the worker's own, but for the segments, whose tokens, voice and length are given.
 
 Random weights never end a speech by themselves, so here, and nowhere else, each segment brings its length.
 """
@@ -6,32 +6,28 @@ Random weights never end a speech by themselves, so here, and nowhere else, each
 from __future__ import annotations
 
 import argparse
-import contextlib
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import torch  # noqa: TID253 - a benchmark of models
 
 from bench.book_lengths import read_lengths
-from bench.gpuwatch import GpuWatch
 from bench.peers import Script, make_scripts, make_voice
 from producer.contract.narration import ModelName, Parameters
-from worker.engine.batching.loop import BatchingLoop
-from worker.engine.batching.settling import Sound
+from worker.engine.chatterbox import ChatterboxEngine
+from worker.engine.preparation import ChatterboxPreparation, ChatterboxScript
 from worker.engine.request import SegmentRequest
 from worker.engine.s3gen.speech import Speech
-from worker.engine.t3.prompt import Prompt
-from worker.models import ChatterboxTTS
 from worker.models.generation import NUM_SOUNDS
 from worker.models.sampling import Sampling
 
-SAMPLE_RATE_HZ: Final = 24_000
-#: Voice, text and speech of the longest segment of the book, with room to spare.
-MAX_POSITIONS: Final = 832
+NUM_VOICES: Final = 2
+#: Of the one segment that the engine speaks before it is ready.
+WARM_UP_TOKENS: Final = 50
 
 
 def requests_of(num_segments: int) -> list[SegmentRequest]:
@@ -43,57 +39,57 @@ def _request(index: int) -> SegmentRequest:
     return SegmentRequest(str(index), "en", ModelName.ENGLISH, None, Parameters(), seed=index)
 
 
-@dataclass(frozen=True, slots=True)
-class GivenScript:
-    """A segment of the benchmark, as the loop wants it (`worker.engine.batching.ports.Script`)."""
-
-    script: Script
-    voice: Any
-    text_tokens: torch.Tensor
-
-    def prompt(self, seed: int) -> Prompt:
-        """Return what T3 is asked to speak, with its length."""
-        num_tokens = self.script.num_speech_tokens
-        return Prompt(self.text_tokens, self.voice.t3, 0.5, Sampling(), seed, num_tokens + 1, num_tokens)
+class NoiseScript(ChatterboxScript):
+    """A script for random weights, which also speak tokens without a sound."""
 
     def speech(self, tokens: torch.Tensor, seed: int) -> Speech:
-        """Return what S3Gen renders; noise speaks tokens without a sound, which the real model does not."""
+        """Return what S3Gen makes audible, as long as it was asked for."""
         return Speech(tokens % NUM_SOUNDS, self.voice.gen, seed)
 
 
-class GivenScripts:
-    """Stands where texts are tokenized: takes the number of a segment for its text."""
+class BookPreparation(ChatterboxPreparation):
+    """Takes the number of a segment for its text, and gives it a length from the book."""
 
-    def __init__(self, scripts: list[Script], voices: list[Any], hp: Any) -> None:
-        self._scripts = scripts
-        self._voices = voices
-        self._ends = hp.start_text_token, hp.stop_text_token
+    def __init__(self, model: Any, **options: Any) -> None:
+        super().__init__(model, **options)
+        self._scripts = book_scripts()
+        self._voices_of_noise = [make_voice(seed, str(model.device)) for seed in range(1, NUM_VOICES + 1)]
 
-    def prepare(self, request: SegmentRequest) -> GivenScript:
+    def prepare(self, request: SegmentRequest) -> ChatterboxScript:
         """Return the script of a request."""
+        if not request.text.isdigit():  # the engine's own, when it warms up
+            return replace(super().prepare(request), num_forced_tokens=WARM_UP_TOKENS)
         script = self._scripts[int(request.text) % len(self._scripts)]
-        start, stop = (torch.tensor([end]) for end in self._ends)
-        return GivenScript(script, self._voices[script.voice], torch.cat([start, script.text_tokens, stop]))
+        return NoiseScript(
+            text_tokens=self._model.framed(script.text_tokens.to(self._model.device)).cpu(),
+            voice=self._voices_of_noise[script.voice],
+            exaggeration=0.5,
+            sampling=Sampling(),
+            max_tokens=script.num_speech_tokens + 1,
+            num_forced_tokens=script.num_speech_tokens,
+        )
 
 
-@dataclass(slots=True)
-class OpenedLoop:
-    """A loop that is warm."""
+def book_scripts() -> list[Script]:
+    """Return the segments of the book."""
+    return make_scripts(read_lengths(), num_voices=NUM_VOICES)
 
-    loop: BatchingLoop
-    scripts: list[Script]
-    settings: dict[str, Any]
-    watch: Callable[[], AbstractContextManager[Any]]
+
+@dataclass(frozen=True, slots=True)
+class OpenedEngine:
+    """An engine that is ready, and how long that took."""
+
+    engine: ChatterboxEngine
+    start: dict[str, Any]
 
     def speak_alone(self, *, num_speech_tokens: int) -> dict[str, float]:
         """Return how long one segment of so many tokens takes while nothing else is spoken: the median of five."""
-        index = min(
-            range(len(self.scripts)), key=lambda number: abs(self.scripts[number].num_speech_tokens - num_speech_tokens)
-        )
+        scripts = book_scripts()
+        index = min(range(len(scripts)), key=lambda each: abs(scripts[each].num_speech_tokens - num_speech_tokens))
         seconds = []
         for _ in range(6):
             started_s = time.perf_counter()
-            take = self.loop.submit(_request(index)).result()
+            take = self.engine.submit(_request(index)).result()
             seconds.append(time.perf_counter() - started_s)
         return {
             "alone_audio_s": round(len(take.pcm) / take.sample_rate_hz, 2),
@@ -102,45 +98,26 @@ class OpenedLoop:
         }
 
 
-def open_loop(options: argparse.Namespace, precision: str, *, num_voices: int) -> OpenedLoop:
-    """Load the English model in a precision and warm an engine of the wished size."""
-    from worker.engine.s3gen.renderer import Renderer
-    from worker.engine.t3.decoder import Decoder
-    from worker.engine.torchdevice import TorchDevice
-
-    model = ChatterboxTTS.load(options.checkpoint, options.device, precision=precision)  # type: ignore[arg-type]
-    voices = [make_voice(seed, options.device) for seed in range(1, num_voices + 1)]
-    scripts = make_scripts(read_lengths(), num_voices=num_voices)
-    decoder = Decoder(
-        model.t3, precision=precision, num_slots=options.slots, max_positions=MAX_POSITIONS, device=options.device
+def open_engine(options: argparse.Namespace, precision: str) -> OpenedEngine:
+    """Load the English model in a precision and make an engine of the wished size ready."""
+    engine = ChatterboxEngine(
+        options.checkpoint,
+        cache_dir=Path(tempfile.gettempdir()) / "chatterqueue-bench",
+        device=options.device,
+        precision=precision,  # type: ignore[arg-type]  # one of ours, by the command line
+        max_slots=options.slots,
+        max_render_frames=options.render_frames,
+        num_threads=2,
     )
-    flow_precision = "fp32" if precision == "fp32" else "bf16"
-    limits = {} if options.render_frames is None else {"max_frames_per_batch": options.render_frames}
-    renderer = Renderer(model.s3gen, model.watermarker, device=options.device, precision=flow_precision, **limits)
-    decoder.warm_up()
-    renderer.warm_up()
-    loop = BatchingLoop(
-        preparation=GivenScripts(scripts, voices, model.t3.hp),
-        decoder=decoder,
-        renderer=renderer,
-        device=TorchDevice(options.device),
-        sound=Sound(SAMPLE_RATE_HZ, is_watermarked=True),
-    )
-    loop.start()
-    settings = {
-        "slots": decoder.num_slots,
-        "max_frames_per_batch": renderer.max_frames_per_batch,
-        "s3gen_precision": flow_precision,
+    engine.preparation = BookPreparation
+    begun_s = time.perf_counter()
+    engine.load()
+    loaded_s = time.perf_counter()
+    engine.warm_up()
+    ready_s = time.perf_counter()
+    start = {
+        "num_slots": engine.num_slots,
+        "load_s": round(loaded_s - begun_s, 1),
+        "warm_up_s": round(ready_s - loaded_s, 1),
     }
-    watch: Callable[[], AbstractContextManager[Any]] = GpuWatch if options.device == "cuda" else _NoWatch
-    return OpenedLoop(loop, scripts, settings, watch)
-
-
-class _NoWatch(contextlib.nullcontext[Any]):
-    """On a CPU there is nothing to look at."""
-
-    def __enter__(self) -> Any:
-        return self
-
-    def summary(self) -> dict[str, Any]:
-        return {}
+    return OpenedEngine(engine, start)

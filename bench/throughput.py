@@ -9,6 +9,7 @@ first few; from text tokens to FLAC, watermark included. Writes `bench/results/t
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import json
 import sys
@@ -22,13 +23,12 @@ sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402, TID253 - a benchmark of models
 
-from bench.book_lengths import read_lengths  # noqa: E402
+from bench.gpuwatch import GpuWatch  # noqa: E402
 from bench.peers import PROMPT_S, load_peer, make_scripts, make_voice, speak_one_by_one  # noqa: E402
-from bench.speaking import open_loop, requests_of  # noqa: E402
+from bench.speaking import NUM_VOICES, book_scripts, open_engine, requests_of  # noqa: E402
 from worker.audio import encode_segment  # noqa: E402
 from worker.engine.request import Take  # noqa: E402
 
-NUM_VOICES: Final = 2
 #: Segments that a peer speaks; it needs seconds for each.
 NUM_PEER_SEGMENTS: Final = {"stock": 3, "plain int8": 2}
 NUM_ENCODERS: Final = 8
@@ -36,7 +36,7 @@ NUM_ENCODERS: Final = 8
 
 def measure_peers(checkpoint: Path, device: str) -> dict[str, Any]:
     """Speak the first segments as the users of the stock package do."""
-    scripts = make_scripts(read_lengths(), num_voices=NUM_VOICES)
+    scripts = book_scripts()
     voices = [make_voice(seed, device) for seed in range(1, NUM_VOICES + 1)]
     found = {}
     for name, num_segments in NUM_PEER_SEGMENTS.items():
@@ -51,47 +51,42 @@ def measure_peers(checkpoint: Path, device: str) -> dict[str, Any]:
 
 def measure_engine(options: argparse.Namespace, precision: str) -> dict[str, Any]:
     """Speak the whole book `passes` times, everything submitted at once, until the last segment is FLAC."""
-    started_s = time.perf_counter()
-    opened = open_loop(options, precision, num_voices=NUM_VOICES)
-    start_s = time.perf_counter() - started_s
-    alone = opened.speak_alone(num_speech_tokens=250)
-    requests = requests_of(options.passes * len(opened.scripts))[: options.segments]
-    say(precision, {"start_s": round(start_s, 1), **alone, "num_segments": len(requests)})
-    progress = Progress(precision, len(requests))
-    with ThreadPoolExecutor(NUM_ENCODERS) as encoders, opened.watch() as watch:
+    opened = open_engine(options, precision)
+    found = {**opened.start, **opened.speak_alone(num_speech_tokens=250)}
+    requests = requests_of(options.passes * len(book_scripts()))[: options.segments]
+    say(precision, {**found, "num_segments": len(requests)})
+    progress = Progress(precision)
+    watch = GpuWatch() if options.device == "cuda" else None
+    with ThreadPoolExecutor(NUM_ENCODERS) as encoders, watch or contextlib.nullcontext():
         started_s = time.perf_counter()
-        futures = [opened.loop.submit(request) for request in requests]
+        futures = [opened.engine.submit(request) for request in requests]
         encoded = [encoders.submit(_encode, future, progress) for future in futures]
         audio_s = sum(future.result() for future in encoded)
         wall_s = time.perf_counter() - started_s
-    takes = [future.result() for future in futures]
-    found = {
-        "num_segments": len(takes),
+    usages = [usage for future in futures if (usage := future.result().usage)]
+    found |= {
+        "num_segments": len(futures),
         "audio_s": round(audio_s, 1),
         "wall_s": round(wall_s, 2),
         "x_real_time": round(audio_s / wall_s, 1),
         "steady_x_real_time": progress.steady_rate(),
-        "start_s": round(start_s, 1),
-        **alone,
-        **opened.settings,
-        "decode_share": _share(takes, "decode_s"),
-        "render_share": _share(takes, "render_s"),
-        **watch.summary(),
+        "decode_s": round(sum(usage.decode_s for usage in usages), 2),
+        "render_s": round(sum(usage.render_s for usage in usages), 2),
+        **(watch.summary() if watch else {}),
         "torch_peak_mib": round(torch.cuda.max_memory_allocated() / 2**20) if options.device == "cuda" else None,
     }
-    opened.loop.close(30.0)
-    del opened, takes, futures, encoded
-    _forget_gpu(options.device)
     say(precision, found)
+    opened.engine.close(30.0)
+    del opened, futures, encoded
+    _forget_gpu(options.device)
     return found
 
 
 class Progress:
     """Tells how far a run is, and how fast it was without its beginning and its end."""
 
-    def __init__(self, name: str, num_segments: int) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._num_segments = num_segments
         self._started_s = time.perf_counter()
         #: (seconds since the start, audio seconds so far), after each segment.
         self._points: list[tuple[float, float]] = []
@@ -121,12 +116,6 @@ def _encode(future: Future[Take], progress: Progress) -> float:
     audio_s = len(take.pcm) / take.sample_rate_hz
     progress.add(audio_s)
     return audio_s
-
-
-def _share(takes: list[Take], part: str) -> float:
-    """Return which part of the engine's time a stage had."""
-    total_s = sum(take.usage.engine_s for take in takes if take.usage)
-    return round(sum(getattr(take.usage, part) for take in takes if take.usage) / max(total_s, 1e-9), 3)
 
 
 def _forget_gpu(device: str) -> None:
