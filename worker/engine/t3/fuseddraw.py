@@ -109,6 +109,87 @@ def _exponential(seed: tl.tensor, step: tl.tensor, first_counter: tl.tensor, blo
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def _survey(
+    with_text_ptr: tl.tensor,
+    without_text_ptr: tl.tensor,
+    seen_ptr: tl.tensor,
+    cfg_weight: tl.tensor,
+    penalty: tl.tensor,
+    temperature: tl.tensor,
+    verdict: tl.tensor,
+    is_forced: tl.tensor,
+    stop_token: tl.tensor,
+    vocabulary: tl.constexpr,
+    block: tl.constexpr,
+) -> tl.tensor:
+    """Return the largest logit, and whether all of them are finite."""
+    largest = tl.full([block], float("-inf"), tl.float32)
+    broken = tl.zeros([block], tl.int32)
+    for start in range(0, vocabulary, block):
+        tokens = start + tl.arange(0, block)
+        value, is_broken = _guided_logits(
+            with_text_ptr,
+            without_text_ptr,
+            seen_ptr,
+            tokens,
+            tokens < vocabulary,
+            cfg_weight,
+            penalty,
+            temperature,
+            verdict,
+            is_forced,
+            stop_token,
+        )
+        largest = tl.maximum(largest, value)
+        broken |= is_broken.to(tl.int32)
+    return tl.max(largest, axis=0), tl.max(broken, axis=0) == 0
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _race(
+    with_text_ptr: tl.tensor,
+    without_text_ptr: tl.tensor,
+    seen_ptr: tl.tensor,
+    cfg_weight: tl.tensor,
+    penalty: tl.tensor,
+    temperature: tl.tensor,
+    verdict: tl.tensor,
+    is_forced: tl.tensor,
+    stop_token: tl.tensor,
+    largest: tl.tensor,
+    min_p: tl.tensor,
+    seed: tl.tensor,
+    step: tl.tensor,
+    vocabulary: tl.constexpr,
+    block: tl.constexpr,
+) -> tl.tensor:
+    """Return the token with the largest p / e; of logits that are not finite, some token below the vocabulary."""
+    best = tl.full([block], -1.0, tl.float32)
+    winner = tl.zeros([block], tl.int32)
+    for start in range(0, vocabulary, block):
+        tokens = start + tl.arange(0, block)
+        value, _ = _guided_logits(
+            with_text_ptr,
+            without_text_ptr,
+            seen_ptr,
+            tokens,
+            tokens < vocabulary,
+            cfg_weight,
+            penalty,
+            temperature,
+            verdict,
+            is_forced,
+            stop_token,
+        )
+        likelihood = tl.exp(value - largest)
+        score = tl.where(likelihood < min_p, 0.0, likelihood) / _exponential(seed, step, start // 4, block)
+        # A NaN is never better.
+        is_better = (tokens < vocabulary) & (score > best)
+        best, winner = tl.where(is_better, score, best), tl.where(is_better, tokens, winner)
+    return tl.min(tl.where(best == tl.max(best, axis=0), winner, vocabulary - 1), axis=0).to(tl.int64)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _draw(
     logits_ptr: tl.tensor,
     owners_ptr: tl.tensor,
@@ -141,59 +222,41 @@ def _draw(
     with_text_ptr = logits_ptr + lane * vocabulary
     without_text_ptr = logits_ptr + tl.load(partners_ptr + lane) * vocabulary
     seen_ptr += owner * vocabulary
-    temperature, cfg_weight = tl.load(temperatures_ptr + owner), tl.load(cfg_weights_ptr + owner)
-    penalty, min_p = tl.load(penalties_ptr + owner), tl.load(min_ps_ptr + owner)
+    cfg_weight, penalty = tl.load(cfg_weights_ptr + owner), tl.load(penalties_ptr + owner)
+    temperature, min_p = tl.load(temperatures_ptr + owner), tl.load(min_ps_ptr + owner)
     seed, step, forced = tl.load(seeds_ptr + owner), tl.load(num_tokens_ptr + owner), tl.load(num_forced_ptr + owner)
     verdict = tl.load(verdicts_ptr + lane) if has_verdict else owner * 0
-    is_forced = forced >= 0
-
-    largest = tl.full([block], float("-inf"), tl.float32)
-    broken = tl.zeros([block], tl.int32)
-    for start in range(0, vocabulary, block):
-        tokens = start + tl.arange(0, block)
-        value, is_broken = _guided_logits(
-            with_text_ptr,
-            without_text_ptr,
-            seen_ptr,
-            tokens,
-            tokens < vocabulary,
-            cfg_weight,
-            penalty,
-            temperature,
-            verdict,
-            is_forced,
-            stop_token,
-        )
-        largest = tl.maximum(largest, value)
-        broken |= is_broken.to(tl.int32)
-    maximum = tl.max(largest, axis=0)
-    is_finite = tl.max(broken, axis=0) == 0
-
-    best = tl.full([block], -1.0, tl.float32)
-    winner = tl.zeros([block], tl.int32)
-    for start in range(0, vocabulary, block):
-        tokens = start + tl.arange(0, block)
-        value, _ = _guided_logits(
-            with_text_ptr,
-            without_text_ptr,
-            seen_ptr,
-            tokens,
-            tokens < vocabulary,
-            cfg_weight,
-            penalty,
-            temperature,
-            verdict,
-            is_forced,
-            stop_token,
-        )
-        likelihood = tl.exp(value - maximum)
-        score = tl.where(likelihood < min_p, 0.0, likelihood) / _exponential(seed, step, start // 4, block)
-        # Where the logits are not finite nothing may be better: token 0 comes out, and is not kept.
-        is_better = (tokens < vocabulary) & (score > best)
-        best, winner = tl.where(is_better, score, best), tl.where(is_better, tokens, winner)
-    token = tl.min(tl.where(best == tl.max(best, axis=0), winner, vocabulary - 1), axis=0).to(tl.int64)
+    largest, is_finite = _survey(
+        with_text_ptr,
+        without_text_ptr,
+        seen_ptr,
+        cfg_weight,
+        penalty,
+        temperature,
+        verdict,
+        forced >= 0,
+        stop_token,
+        vocabulary,
+        block,
+    )
+    token = _race(
+        with_text_ptr,
+        without_text_ptr,
+        seen_ptr,
+        cfg_weight,
+        penalty,
+        temperature,
+        verdict,
+        forced >= 0,
+        stop_token,
+        largest,
+        min_p,
+        seed,
+        step,
+        vocabulary,
+        block,
+    )
     token = tl.where(step == forced, stop_token, token)
-
     was_live, is_end = tl.load(is_done_ptr + owner) == 0, token == stop_token
     is_kept = was_live & is_finite & (is_end == 0)
     tl.store(output_ptr + owner * output_stride + step, token, mask=is_kept)

@@ -32,18 +32,18 @@ class KVCache:
         """Return the keys and the values of a layer, each [R + 1, H, S, D]."""
         return self.values[0, index], self.values[1, index]
 
-    def copy_head(self, row: int, num_positions: int) -> torch.Tensor:
+    def copy_prefix(self, row: int, num_positions: int) -> torch.Tensor:
         """Return a copy of the first positions of a row, of all layers: [2, layers, H, positions, D]."""
         return self.values[:, :, row, :, :num_positions].clone()
 
-    def write_head(self, rows: torch.Tensor, head: torch.Tensor) -> None:
-        """Write what `copy_head` gave to the beginning of some rows.
+    def write_prefix(self, rows: torch.Tensor, prefix: torch.Tensor) -> None:
+        """Write what `copy_prefix` gave to the beginning of some rows.
 
         Args:
             rows: [B] int64 on the device.
-            head: [2, layers, H, positions, D].
+            prefix: [2, layers, H, positions, D].
         """
-        self.values[:, :, rows, :, : head.shape[3]] = head.unsqueeze(2)
+        self.values[:, :, rows, :, : prefix.shape[3]] = prefix.unsqueeze(2)
 
     @staticmethod
     def row_bytes(t3: Any, num_positions: int) -> int:

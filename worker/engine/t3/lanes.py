@@ -73,9 +73,7 @@ class Lanes:
             if len(slot.rows) == 2:
                 rows[next_lane], partners[lane] = slot.rows[1], next_lane
                 next_lane += 1
-        self.table[:, : shape.num_lanes].copy_(
-            to_device(torch.tensor([rows, owners, partners]), self.table.device), non_blocking=True
-        )
+        self.table[:, : shape.num_lanes] = to_device(torch.tensor([rows, owners, partners]), self.table.device)
         return shape
 
     def of(self, shape: StepShape) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
 from worker.engine.t3.prompt import Prompt
 from worker.engine.t3.weights import T3Weights
 
-#: The second start token, the first thing a slot is fed.
-_NUM_START_TOKENS = 2
+#: T3 was trained with two of them before the first token of speech.
+_NUM_START_TOKENS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)

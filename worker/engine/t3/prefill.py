@@ -65,8 +65,8 @@ class Prefill:
             key = (id(prompt.voice), prompt.exaggeration)
             rows_of.setdefault(key, (prompt, []))[1].extend(own_rows)
         for prompt, voice_rows in rows_of.values():
-            head = self._voices.head(prompt.voice, prompt.exaggeration)
-            self._cache.write_head(to_device(torch.tensor(voice_rows), self._weights.device), head)
+            prefix = self._voices.prefix(prompt.voice, prompt.exaggeration)
+            self._cache.write_prefix(to_device(torch.tensor(voice_rows), self._weights.device), prefix)
 
     def _read_texts(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]]) -> None:
         width = self._padded_length(prompts)

@@ -29,27 +29,27 @@ class VoiceCache:
         self._cache = cache
         self._max_voices = max_voices
         # The voice is kept with its result, so that no other object gets its identity meanwhile.
-        self._heads: OrderedDict[tuple[int, float], tuple[Any, torch.Tensor]] = OrderedDict()
+        self._prefixes: OrderedDict[tuple[int, float], tuple[Any, torch.Tensor]] = OrderedDict()
 
-    def head(self, voice: Any, exaggeration: float) -> torch.Tensor:
+    def prefix(self, voice: Any, exaggeration: float) -> torch.Tensor:
         """Return keys and values of a voice, [2, layers, H, positions, D]; at its first use they are computed.
 
         Uses the scratch row.
         """
         key = (id(voice), exaggeration)
-        if key not in self._heads:
-            self._heads[key] = (voice, self._compute(voice, exaggeration))
-            if len(self._heads) > self._max_voices:
-                self._heads.popitem(last=False)
-        self._heads.move_to_end(key)
-        return self._heads[key][1]
+        if key not in self._prefixes:
+            self._prefixes[key] = (voice, self._compute(voice, exaggeration))
+            if len(self._prefixes) > self._max_voices:
+                self._prefixes.popitem(last=False)
+        self._prefixes.move_to_end(key)
+        return self._prefixes[key][1]
 
     def _compute(self, voice: Any, exaggeration: float) -> torch.Tensor:
         embeds = self._t3.prepare_conditioning(_private_copy(voice, exaggeration, self._t3))
         scratch = self._cache.scratch_row
         rows = torch.full((1,), scratch, dtype=torch.long, device=embeds.device)
         self._transformer.fill(embeds, rows, start=0)
-        return self._cache.copy_head(scratch, embeds.shape[1])
+        return self._cache.copy_prefix(scratch, embeds.shape[1])
 
 
 def _private_copy(voice: Any, exaggeration: float, t3: Any) -> Any:
