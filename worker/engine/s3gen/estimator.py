@@ -93,8 +93,8 @@ def convolve(rows: torch.Tensor, mask: torch.Tensor, conv: Affine) -> torch.Tens
         mask: [R, 1] bool.
         conv: its weight is [out, 3 C].
     """
-    # Chosen, not multiplied: rows between sequences may hold anything.
-    seen = F.pad(torch.where(mask, rows, 0.0), (0, 0, 2, 0))
+    # Filled, not multiplied: rows between sequences may hold anything.
+    seen = F.pad(rows.masked_fill(mask.logical_not(), 0.0), (0, 0, 2, 0))
     return F.linear(torch.cat([seen[:-2], seen[1:-1], seen[2:]], dim=1), *conv)
 
 

@@ -94,6 +94,43 @@ def _squared_sine(angle):  # type: ignore[no-untyped-def]
 
 
 @triton.jit  # type: ignore[untyped-decorator]
+def finish_tile(  # type: ignore[no-untyped-def]
+    total,
+    at,
+    is_there,
+    is_kept,
+    bias,
+    first,
+    second,
+    alpha,
+    inverse,
+    total_out,
+    activated_out,
+    scale,
+    slope,
+    NUM_ADDENDS: tl.constexpr,
+    KEEPS_SUM: tl.constexpr,
+    ACTIVATION: tl.constexpr,
+):
+    """Finish and store a tile [positions, channels] of sums that is in registers; `at` says where it lies in a row."""
+    total += bias[None, :]
+    if NUM_ADDENDS > 0:
+        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
+    if NUM_ADDENDS > 1:
+        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
+    # Selected, not multiplied: what is in a gap may be no number.
+    total = tl.where(is_kept[:, None], total * scale, 0.0)
+    if KEEPS_SUM:
+        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
+    if ACTIVATION == _SNAKE:
+        total += inverse[None, :] * _squared_sine(total * alpha[None, :])
+    if ACTIVATION == _LEAKY:
+        total = tl.where(total > 0, total, total * slope)
+    if ACTIVATION != _NOTHING:
+        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
 def _finish(  # type: ignore[no-untyped-def]
     rows,
     is_inside,
@@ -119,20 +156,23 @@ def _finish(  # type: ignore[no-untyped-def]
     is_there = (position < num_positions)[:, None]
     # A row of 8,192 frames has 63 million numbers in its finest layer; longer ones would overflow 32 bits.
     at = position.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
-    total = tl.load(rows + at, mask=is_there, other=0.0).to(tl.float32) + tl.load(bias + channel)[None, :]
-    if NUM_ADDENDS > 0:
-        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
-    if NUM_ADDENDS > 1:
-        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
+    total = tl.load(rows + at, mask=is_there, other=0.0).to(tl.float32)
     is_kept = tl.load(is_inside + position, mask=position < num_positions, other=0) != 0
-    # Selected, not multiplied: what is in a gap may be no number.
-    total = tl.where(is_kept[:, None], total * scale, 0.0)
-    if KEEPS_SUM:
-        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
-    if ACTIVATION == _SNAKE:
-        squared = _squared_sine(total * tl.load(alpha + channel)[None, :])
-        total += tl.load(inverse + channel)[None, :] * squared
-    if ACTIVATION == _LEAKY:
-        total = tl.where(total > 0, total, total * slope)
-    if ACTIVATION != _NOTHING:
-        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
+    finish_tile(
+        total,
+        at,
+        is_there,
+        is_kept,
+        tl.load(bias + channel),
+        first,
+        second,
+        tl.load(alpha + channel),
+        tl.load(inverse + channel),
+        total_out,
+        activated_out,
+        scale,
+        slope,
+        NUM_ADDENDS,
+        KEEPS_SUM,
+        ACTIVATION,
+    )

@@ -15,7 +15,7 @@ import torch  # noqa: TID253 - imported on CUDA only
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.s3gen.finishkernel import _LEAKY, _NOTHING, _SNAKE, _squared_sine, unpack
+from worker.engine.s3gen.finishkernel import finish_tile, unpack
 
 if TYPE_CHECKING:
     from worker.engine.s3gen.convolution import Convolution
@@ -123,19 +123,22 @@ def _step(  # type: ignore[no-untyped-def]
         total = tl.dot(left, tl.trans(right), total, input_precision=PRECISION)
     is_there = (position < num_positions)[:, None]
     at = position[:, None] * CHANNELS + channel[None, :]
-    total += tl.load(bias + channel)[None, :]
-    if NUM_ADDENDS > 0:
-        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
-    if NUM_ADDENDS > 1:
-        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
     is_kept = tl.load(is_inside + position, mask=position < num_positions, other=0) != 0
-    # Selected, not multiplied: what is in a gap may be no number.
-    total = tl.where(is_kept[:, None], total * scale, 0.0)
-    if KEEPS_SUM:
-        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
-    if ACTIVATION == _SNAKE:
-        total += tl.load(inverse + channel)[None, :] * _squared_sine(total * tl.load(alpha + channel)[None, :])
-    if ACTIVATION == _LEAKY:
-        total = tl.where(total > 0, total, total * slope)
-    if ACTIVATION != _NOTHING:
-        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
+    finish_tile(
+        total,
+        at,
+        is_there,
+        is_kept,
+        tl.load(bias + channel),
+        first,
+        second,
+        tl.load(alpha + channel),
+        tl.load(inverse + channel),
+        total_out,
+        activated_out,
+        scale,
+        slope,
+        NUM_ADDENDS,
+        KEEPS_SUM,
+        ACTIVATION,
+    )
