@@ -67,6 +67,14 @@ def test_an_utterance_that_is_spoken_again_keeps_its_place():
     assert [utterance.number for utterance in scheduler.take(3)] == [2, 3, 4]
 
 
+def test_one_that_was_cancelled_is_not_prepared():
+    bench = Bench()
+    futures = [bench.loop.submit(segment(name=number)) for number in range(3)]
+    assert futures[1].cancel()
+    bench.run()
+    assert bench.preparation.prepared == admitted(bench) == [0, 2]
+
+
 def test_a_lone_segment_is_admitted_and_rendered_at_once():
     bench = Bench()
     future = bench.loop.submit(segment(num_tokens=2))
