@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from producer.contract.narration import ModelName, Parameters
 from producer.contract.routing import Priority
-from worker.engine.batching.decoding import DecodePolicy
+from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.request import SegmentRequest, seeds_of

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from worker.engine.batching.decoding import DecodePolicy, Decoding
+from worker.engine.batching.decodepolicy import DecodePolicy
+from worker.engine.batching.decoding import Decoding
 from worker.engine.batching.gauges import Gauges, Rate
 from worker.engine.batching.inflight import InFlight
 from worker.engine.batching.ports import Decoder, Device, Preparation, Renderer
@@ -60,7 +61,7 @@ class BatchingLoop:
         self.decoding = Decoding(
             decoder,
             device,
-            policy=policy or DecodePolicy(),
+            policy=policy or DecodePolicy.for_slots(decoder.num_slots),
             clock=clock,
             stage_clock=stage_clock,
             tokens=self._tokens,
