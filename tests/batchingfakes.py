@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from producer.contract.narration import ModelName, Parameters
 from producer.contract.routing import Priority
-from worker.engine.batching.decoding import DecodePolicy
+from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.request import SegmentRequest, seeds_of
@@ -126,9 +126,13 @@ class FakeScript:
         return FakeSpeech(self.behaviour, seed)
 
 
+@dataclass
 class FakePreparation:
+    prepared: list[int] = field(default_factory=list)
+
     def prepare(self, request: SegmentRequest) -> FakeScript:
         script = FakeScript(request)
+        self.prepared.append(script.behaviour.name)
         if script.behaviour.poison == "prepare":
             raise SegmentUnspeakableError("it cannot be prepared")
         if script.behaviour.poison == "crash":
@@ -259,10 +263,11 @@ class Bench:
     policy: DecodePolicy = field(default_factory=lambda: DecodePolicy(steps_per_turn=2))
     clock: Any = field(default_factory=FakeClock)
     device: FakeDevice = field(default_factory=FakeDevice)
+    preparation: FakePreparation = field(default_factory=FakePreparation)
 
     def __post_init__(self) -> None:
         self.loop = BatchingLoop(
-            preparation=FakePreparation(),
+            preparation=self.preparation,
             decoder=self.decoder,
             renderer=self.renderer,
             device=self.device,

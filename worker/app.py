@@ -60,10 +60,9 @@ def _choose(conf: Any, **_: Any) -> None:
     configure_logging(settings.log_level)
     try:
         _process = WorkerProcess(settings)
+        conf.worker_concurrency = _process.concurrency
     except Exception as error:  # noqa: BLE001 - all of them end the process
         _refuse_to_start(error)
-    else:
-        conf.worker_concurrency = _process.concurrency
 
 
 def _start(**_: Any) -> None:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from producer.contract.narration import SCHEMA_VERSION
 from producer.contract.plan import Boundary
 from producer.contract.status import State
+
+_PRECISIONS: Final = frozenset({"fp32", "bf16", "int8"})
 
 
 class TakeFacts(BaseModel):
@@ -86,15 +88,23 @@ class Usage(BaseModel):
     audio_s: float
     #: Seconds of speech per second of engine time; None if everything was in the cache.
     ratio: float | None
+    #: How the model's weights were kept; None for engines that have no choice.
+    precision: str | None = None
 
     @classmethod
-    def of(cls, takes: Iterable[TakeFacts]) -> Self:
-        """Return what these takes have cost together."""
+    def of(cls, takes: Iterable[TakeFacts], engine_identity: str | None = None) -> Self:
+        """Return what these takes have cost together; the engine's identity ends with the precision."""
         made = [take for take in takes if not take.is_reused]
         engine_s = sum(take.synthesis_s for take in made)
         audio_s = sum(take.num_samples / take.sample_rate_hz for take in made)
         ratio = round(audio_s / engine_s, 3) if engine_s > 0 else None
-        return cls(engine_s=round(engine_s, 3), audio_s=round(audio_s, 3), ratio=ratio)
+        last = (engine_identity or "").rpartition("/")[2]
+        return cls(
+            engine_s=round(engine_s, 3),
+            audio_s=round(audio_s, 3),
+            ratio=ratio,
+            precision=last if last in _PRECISIONS else None,
+        )
 
 
 class Manifest(BaseModel):

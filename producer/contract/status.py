@@ -70,6 +70,8 @@ class NarrationStatus(BaseModel):
     num_attempts: int = 0
     #: Seconds of speech made so far, pauses not counted.
     audio_s: float = 0.0
+    #: Seconds of engine time that it took, its share where an engine speaks many at once: on a GPU, GPU seconds.
+    engine_s: float = 0.0
     #: Seconds of the finished audio, pauses included.
     duration_s: float | None = None
     size_bytes: int | None = None

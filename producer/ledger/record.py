@@ -142,6 +142,7 @@ def status_from_fields(narration_id: str, fields: Mapping[str, str]) -> Narratio
             **{name: int(fields.get(name, 0)) for name in _COUNTS},
             "num_segments": _number(fields, "num_segments"),
             "audio_s": int(fields.get("audio_ms", 0)) / 1000,
+            "engine_s": int(fields.get("engine_ms", 0)) / 1000,
             "duration_s": None if duration_ms is None else duration_ms / 1000,
             "size_bytes": _number(fields, "size_bytes"),
             **{f"{event}_at": _time(fields, f"{event}_ms") for event in ("created", "started", "finished")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ MAX_POSITIONS = 34 + 130 + NUM_TOKENS + 2
 PENALTY = 1.2
 
 
+@cache
 def t3_of(precision: str, model: str = "english") -> Any:
+    """Return a T3, made once: a decoder joins its layers and leaves their values as they are."""
     from bench.random_t3 import random_t3
 
     return random_t3(model, precision=precision)

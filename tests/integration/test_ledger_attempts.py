@@ -77,6 +77,7 @@ def test_a_completion_repeated_with_its_token_is_accepted_and_counts_once(ledger
     assert (again.is_accepted, again.items) == (True, [])
     status = ledger.record(narration_id)
     assert (status.status.num_done, status.status.audio_s, status.num_rejected) == (1, 1.5, 0)
+    assert status.status.engine_s == 0.2
 
 
 def test_a_stale_token_is_rejected_and_counted(ledger: Ledger, redis_client: redis.Redis, settings: Settings) -> None:

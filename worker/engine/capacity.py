@@ -22,8 +22,9 @@ _HEAD_SIZE: Final = 64
 #: T3, S3Gen with what the renderer makes of it, and the voice encoder: bytes on the device.
 _WEIGHTS_BYTES: Final = {"fp32": int(3.4 * 2**30), "bf16": int(2.5 * 2**30), "int8": int(2.1 * 2**30)}
 
-#: What S3Gen and the vocoder need for a mel frame of a batch at their peak.
-_FRAME_BYTES: Final = {"fp32": 300_000, "bf16": 150_000, "int8": 150_000}
+#: What S3Gen, the vocoder and the watermark need for a mel frame of a batch at their peak; they take turns. The
+#: watermark needs most: 1.5 GiB for 163 s of speech.
+_FRAME_BYTES: Final = {"fp32": 400_000, "bf16": 200_000, "int8": 200_000}
 
 #: Prefill, sampling, and the workspaces of the matrix products.
 _FIXED_BYTES: Final = 256 * 2**20

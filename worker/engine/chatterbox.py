@@ -24,6 +24,7 @@ from worker.engine.request import SegmentRequest, Take
 from worker.engine.speaker import Speaker
 from worker.errors import (
     DrainingError,
+    EngineFaultError,
     EngineUnavailableError,
     LanguageUnsupportedError,
     ModelLoadError,
@@ -169,12 +170,15 @@ class ChatterboxEngine:
         Raises:
             ModelLoadError: if a model cannot speak.
             WatermarkError: if the watermark is not in the audio.
+            EngineFaultError: if the device broke; another process may do better.
         """
         for model, speaker in self._speakers.items():
             speaker.start()
             request = SegmentRequest(_WARM_UP_TEXT, "en", model, None, Parameters(), seed=0)
             try:
                 take = self.submit(request).result()
+            except EngineFaultError:
+                raise
             except SynthesisError as error:
                 raise ModelLoadError(f"the {model.value} model in {self._model_dir} cannot speak: {error}") from error
             found = detect_watermark(speaker.model.watermarker, take.pcm, take.sample_rate_hz)

@@ -129,13 +129,14 @@ class Assembler:
         state: State,
     ) -> Manifest:
         narration = request.narration
+        engine_identity = self._ledger.record(request.id).engine_identity
         return Manifest(
             narration_id=request.id,
             custom_id=narration.custom_id,
             title=narration.title,
             state=state,
-            engine_identity=self._ledger.record(request.id).engine_identity,
-            usage=Usage.of(takes.values()),
+            engine_identity=engine_identity,
+            usage=Usage.of(takes.values(), engine_identity),
             is_watermarked=bool(takes) and all(take.is_watermarked for take in takes.values()),
             voice=narration.voice,
             voice_sha256=request.voice_sha256,

@@ -98,6 +98,7 @@ local function count_take(take, by)
   num_done = redis.call('HINCRBY', RECORD, 'num_done', by)
   redis.call('HINCRBY', RECORD, 'num_reused', facts.is_reused and by or 0)
   redis.call('HINCRBY', RECORD, 'audio_ms', by * audio_ms)
+  redis.call('HINCRBY', RECORD, 'engine_ms', by * math.floor(1000 * (facts.synthesis_s or 0) + 0.5))
   return facts
 end
 

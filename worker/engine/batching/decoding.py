@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from worker.engine.batching.allowance import Allowance
+from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.failure import Cause, Failure
 from worker.engine.batching.gauges import Rate
 from worker.engine.batching.inbox import Inbox
 from worker.engine.batching.ports import Decoder, Device, Spoken
-from worker.engine.batching.scheduler import Patience, Scheduler
+from worker.engine.batching.scheduler import Scheduler
 from worker.engine.batching.settling import Settle
 from worker.engine.batching.stageclock import StageClock
 from worker.engine.batching.utterance import Utterance
@@ -30,22 +30,6 @@ MAX_RESTARTS: Final = 12
 
 #: Seconds between two looks at whether a suspect can begin, or has ended.
 _HOLD_S: Final = 0.02
-
-
-@dataclass(frozen=True, slots=True)
-class DecodePolicy:
-    """The knobs of a decode turn."""
-
-    #: Steps per turn. At the end of speech a slot idles for half of them on average, and each turn costs a look at
-    #: the ended ones and the launches.
-    steps_per_turn: int = 8
-    #: With so few slots the host waits for each turn: their ends are seen at once, and what is lost between two
-    #: launches is little of a step that is short anyway. With more, launches run ahead of the device.
-    most_waited_for: int = 4
-    #: Prompts per prefill at most: all slots that speak wait for it.
-    max_prefill: int = 16
-    #: A prefill costs all slots a pause, whether it admits one or eight.
-    patience: Patience = field(default_factory=lambda: Patience(enough=8, longest_s=0.1))
 
 
 class Decoding:

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from worker.engine.batching.decoding import DecodePolicy, Decoding
+from worker.engine.batching.decodepolicy import DecodePolicy
+from worker.engine.batching.decoding import Decoding
 from worker.engine.batching.gauges import Gauges, Rate
 from worker.engine.batching.inflight import InFlight
 from worker.engine.batching.ports import Decoder, Device, Preparation, Renderer
@@ -30,8 +31,8 @@ from worker.errors import DrainingError, EngineFaultError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that `close` waits for threads whose work is done; one that hangs in a call is left behind.
-_JOIN_S: Final = 5.0
+#: Seconds that `close` waits for all threads to end their last turn; one that hangs in a call is left behind.
+_JOIN_S: Final = 3.0
 
 
 class BatchingLoop:
@@ -60,7 +61,7 @@ class BatchingLoop:
         self.decoding = Decoding(
             decoder,
             device,
-            policy=policy or DecodePolicy(),
+            policy=policy or DecodePolicy.for_slots(decoder.num_slots),
             clock=clock,
             stage_clock=stage_clock,
             tokens=self._tokens,
@@ -166,6 +167,8 @@ class BatchingLoop:
             utterance.future.end(DrainingError())
         for thread in self._threads:
             thread.stop()
-        are_ended = [thread.join(_JOIN_S) for thread in self._threads]
+        # A device that is broken or hangs does not let its threads go, and the process has to end.
+        ends_s = time.monotonic() + _JOIN_S
+        are_ended = [thread.join(max(0.0, ends_s - time.monotonic())) for thread in self._threads]
         if not all(are_ended):
             logger.error("engine_thread_left", extra={"num_threads": are_ended.count(False)})

@@ -35,6 +35,7 @@ STORED = {
     "num_failed": "1",
     "num_attempts": "7",
     "audio_ms": "12345",
+    "engine_ms": "1234",
     "a_later_field": "is ignored",
 }
 
@@ -44,6 +45,7 @@ def test_a_stored_record_is_read() -> None:
     status = record.status
     assert (status.state, status.num_segments, status.num_done, status.num_reused) == (State.RUNNING, 9, 4, 0)
     assert (status.audio_s, status.duration_s, status.size_bytes) == (12.345, None, None)
+    assert status.engine_s == 1.234
     assert status.created_at == datetime(2023, 11, 14, 22, 13, 20, 123_000, tzinfo=UTC)
     assert (status.finished_at, status.title, status.reason) == (None, None, None)
     assert status.progress == pytest.approx(5 / 9)

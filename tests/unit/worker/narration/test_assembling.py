@@ -6,7 +6,7 @@ import pytest
 from workerfakes import NARRATION_ID, RATE_HZ, FakeLedger, FakeMessenger, dispatch, plan_of, request_of, store_with
 
 from producer.contract.keys import audio_key, manifest_key, takes_key
-from producer.contract.manifest import AudioObject, Manifest, TakeFacts
+from producer.contract.manifest import AudioObject, Manifest, TakeFacts, Usage
 from producer.contract.narration import AudioFormat
 from producer.contract.status import State
 from worker.errors import SegmentsUnusableError
@@ -72,6 +72,7 @@ def test_a_narration_has_succeeded_when_no_segment_failed():
     assert manifest.state is State.SUCCEEDED
     assert manifest.is_watermarked
     assert manifest.engine_identity == "fake/1"
+    assert manifest.usage == Usage(engine_s=2.0, audio_s=2.0, ratio=1.0)
     assert store.objects[takes_key(NARRATION_ID)] == b'{"event": "claimed", "item": "0"}\n'
 
 
@@ -89,6 +90,18 @@ def test_a_narration_has_failed_when_every_segment_did():
     assemble_with(ledger, audio=None)
     assert ledger.last("commit")["state"] is State.FAILED
     assert ledger.last("commit")["audio"] is None
+
+
+def test_the_manifest_says_what_the_speech_has_cost_without_what_was_in_the_cache():
+    made = take().model_copy(update={"synthesis_s": 0.5, "num_samples": 48_000, "sample_rate_hz": 24_000})
+    reused = made.model_copy(update={"is_reused": True, "synthesis_s": 0.0})
+    for takes, expected in (
+        ({0: made, 1: made, 2: reused}, Usage(engine_s=1.0, audio_s=4.0, ratio=4.0)),
+        ({0: reused}, Usage(engine_s=0.0, audio_s=0.0, ratio=None)),
+    ):
+        assert Usage.of(takes.values()) == expected
+    assert Usage.of([], "chatterbox-0.1.7/english/abc/int8").precision == "int8"
+    assert Usage.of([], "draft-1/0.2").precision is None
 
 
 def test_the_manifest_claims_no_watermark_when_one_take_has_none():

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from producer.contract.routing import Priority
-from worker.engine.batching.decoding import DecodePolicy
+from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.rendering import Pending, within
 from worker.engine.batching.scheduler import Patience, Scheduler
 from worker.engine.batching.utterance import Utterance
@@ -65,6 +65,14 @@ def test_an_utterance_that_is_spoken_again_keeps_its_place():
     assert again.take_next_seed()
     scheduler.add(again)
     assert [utterance.number for utterance in scheduler.take(3)] == [2, 3, 4]
+
+
+def test_one_that_was_cancelled_is_not_prepared():
+    bench = Bench()
+    futures = [bench.loop.submit(segment(name=number)) for number in range(3)]
+    assert futures[1].cancel()
+    bench.run()
+    assert bench.preparation.prepared == admitted(bench) == [0, 2]
 
 
 def test_a_lone_segment_is_admitted_and_rendered_at_once():
@@ -147,6 +155,11 @@ def test_speeches_are_rendered_in_the_order_of_the_segments_and_not_of_their_end
         bench.turn(1)
     bench.run()
     assert rendered(bench) == [[0], [1], [2]]
+
+
+@pytest.mark.parametrize(("num_slots", "enough"), [(1, 1), (8, 1), (16, 1), (32, 2), (128, 8)])
+def test_a_small_engine_admits_at_once_and_a_large_one_by_the_handful(num_slots, enough):
+    assert DecodePolicy.for_slots(num_slots).patience.enough == enough
 
 
 def test_a_suspect_waits_until_all_others_have_ended_and_nobody_begins_beside_it():
