@@ -86,14 +86,15 @@ def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_b
         for project in (attention.linear_q, attention.linear_k, attention.linear_v)
     )
     distances = attention.linear_pos(positions).view(-1, num_heads, head_size)
-    by_distance = torch.matmul((query + attention.pos_bias_v).transpose(1, 2), distances.permute(1, 2, 0))
+    scaled = (query + attention.pos_bias_v) * (1.0 / math.sqrt(head_size))
+    by_distance = torch.matmul(scaled.transpose(1, 2), distances.permute(1, 2, 0))
     # Column of (i, j) is T - 1 - i + j: a view that walks one back for each row, so that nothing is copied.
     by_position = by_distance.as_strided(
         (num_rows, num_heads, num_positions, num_positions),
         (*by_distance.stride()[:2], by_distance.stride(2) - 1, 1),
         by_distance.storage_offset() + num_positions - 1,
     )
-    bias = by_position * (1.0 / math.sqrt(head_size)) + key_bias.to(by_position.dtype)
+    bias = by_position + key_bias.to(by_position.dtype)
     attended = F.scaled_dot_product_attention(
         (query + attention.pos_bias_u).transpose(1, 2).to(by_position.dtype),
         key.transpose(1, 2),

@@ -18,7 +18,7 @@ from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, spl
 from worker.engine.s3gen.encoder import Encoder
 from worker.engine.s3gen.graphs import GraphedSolver
 from worker.engine.s3gen.noise import flow_noise
-from worker.engine.s3gen.sections import compiled
+from worker.engine.s3gen.sections import fused
 from worker.engine.s3gen.solver import NUM_MELS, Solver
 from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
 from worker.errors import SynthesisError
@@ -45,7 +45,7 @@ def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, ma
     is_half = precision == "bf16"
     dtype = torch.bfloat16 if is_half else torch.float32
     if device.type == "cuda" and is_half:
-        fast = Solver(module.decoder, tiled(), dtype=dtype, device=device, section=compiled())
+        fast = Solver(module.decoder, tiled(), dtype=dtype, device=device, section=fused())
         solver: Solver | GraphedSolver = GraphedSolver(fast, max_frames=max_frames)
     else:
         solver = Solver(module.decoder, one_by_one(), dtype=dtype, device=device)
