@@ -15,8 +15,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from worker.text import split
-
 MAX_CHARS: Final = 300
 TEXT_TOKENS_PER_CHAR: Final = 0.66
 SPEECH_TOKENS_PER_CHAR: Final = 1.712
@@ -42,6 +40,8 @@ def pack(num_chars: list[int], max_chars: int) -> list[int]:
 
 def main() -> None:
     """Split the book that the command line names and write the lengths."""
+    from worker.text import split  # what reads the lengths does not need what splits sentences
+
     text = Path(sys.argv[1]).read_text(encoding="utf-8", errors="replace")
     sentences = [len(segment.text) for segment in split(text, language="en", narration_id="lengths").segments]
     packed = pack(sentences, MAX_CHARS)

@@ -159,11 +159,14 @@ def main() -> None:
             "watermark": True,
             "output": "FLAC, 24 kHz, 16 bit",
         },
-        "peers": {} if options.no_peers else measure_peers(options.checkpoint, options.device),
+        "peers": {},
         "engine": {},
     }
     for precision in options.precisions.split(","):
         result["engine"][precision] = measure_engine(options, precision)
+        _write(options, result)
+    if not options.no_peers:
+        result["peers"] = measure_peers(options.checkpoint, options.device)
         _write(options, result)
 
 
