@@ -192,12 +192,12 @@ def run(parts: dict[str, Callable[[dict[str, Any]], None]], *, seconds: float, o
             continue
         try:
             part(found)
+            gc.collect()
+            torch.cuda.empty_cache()
         except Exception as exc:  # noqa: BLE001 - said in the result, and the others go on
             found["failed"] = f"{type(exc).__name__}: {exc}"
             traceback.print_exc()
         print(name, json.dumps(found), f"at {time.monotonic() - started_s:.0f} s", flush=True)
-        gc.collect()
-        torch.cuda.empty_cache()
         if out is not None:
             out.write_text(json.dumps(result, indent=1) + "\n")
     if out is None:

@@ -34,9 +34,9 @@ class Plan:
     """
 
     num_splits: int
-    block: int = 64
-    num_warps: int = 4
-    num_stages: int = 1
+    block: int = 32
+    num_warps: int = 2
+    num_stages: int = 2
 
 
 def plan_for(num_queries: int, max_positions: int) -> Plan:

@@ -8,18 +8,21 @@ added in a fixed order and without atomics, so that a result is the same every t
 from __future__ import annotations
 
 import torch  # noqa: TID253 - imported with the engine that needs it
+import torch.nn.functional as F  # noqa: N812, TID253 - the name everybody knows it by
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import fewrows, launching
-from worker.engine.kernels.fused.activation import gate
+from worker.engine.kernels.fused.activation import gate, silu_mul
 from worker.engine.kernels.fused.conversion import to_float
-from worker.engine.kernels.fused.tiles import Tile, gated_tile_for, tile_for
+from worker.engine.kernels.fused.tiles import MAX_FUSED_ROWS, Tile, gated_tile_for, tile_for
 from worker.engine.kernels.packedlinear import INT8_MAX
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None) -> torch.Tensor:
     """Multiply x [M, K] by weight [N, K] int8 of scales absmax [N]; returns [M, N] in the precision of x."""
+    if tile is None and x.shape[0] > MAX_FUSED_ROWS:
+        return F.linear(x, _converted(weight, absmax, x.dtype))
     product = partial_linear(x, weight, absmax, tile)
     if product.ndim == x.ndim:
         return product
@@ -42,6 +45,8 @@ def linear_silu_mul(
     x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None
 ) -> torch.Tensor:
     """Multiply x [M, K] by weight [2 I, K], the gate first, and gate the product; returns [M, I]."""
+    if tile is None and x.shape[0] > MAX_FUSED_ROWS:
+        return silu_mul(linear(x, weight, absmax))
     num_outputs = weight.shape[0] // 2
     tile = tile or gated_tile_for(x.shape[0], num_outputs, x.shape[1])
     if tile.block_m == 0:
@@ -61,6 +66,8 @@ def partial_linear(
         [M, N] in the precision of x; or, where the inputs are split, [splits, M, N] float32.
     """
     num_rows, num_inputs = x.shape
+    if tile is None and num_rows > MAX_FUSED_ROWS:
+        return linear(x, weight, absmax)
     num_outputs = weight.shape[0]
     tile = tile or tile_for(num_rows, num_outputs, num_inputs)
     if tile.block_m == 0:
@@ -71,6 +78,11 @@ def partial_linear(
     out = x.new_empty(shape) if num_splits == 1 else x.new_empty((num_splits, *shape), dtype=torch.float32)
     _launch(x, weight, absmax, out, tile, width=width, is_gated=False)
     return out
+
+
+def _converted(weight: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return a weight [N, K] int8 as floats, for as long as one product takes."""
+    return (weight.to(torch.float32) * (absmax / INT8_MAX)[:, None]).to(dtype)
 
 
 def _launch(

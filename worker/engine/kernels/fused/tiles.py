@@ -32,6 +32,8 @@ class Tile:
 
 #: Up to this many rows, multiply without tensor cores: the weights come from memory more slowly than they are used.
 MAX_FEW_ROWS: Final = 8
+#: Above this many rows, a prefill, the weight is converted once for all of them and multiplied by cuBLAS.
+MAX_FUSED_ROWS: Final = 512
 #: Weights of a program without tensor cores: 8 KiB, all of them in flight at once.
 FEW_ROWS_WEIGHTS: Final = 8192
 
@@ -44,7 +46,6 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         128: Tile(64, 64, 128),
         256: Tile(64, 64, 128),
         512: Tile(128, 64, 64),
-        2048: Tile(128, 128, 64, num_warps=8),
     },
     (1024, 1024): {
         16: Tile(16, 64, 128, num_splits=4),
@@ -53,15 +54,14 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         128: Tile(64, 64, 128, num_splits=2),
         256: Tile(64, 64, 128, num_splits=2),
         512: Tile(64, 64, 128),
-        2048: Tile(128, 64, 64),
     },
     (8192, 1024): {
         16: Tile(16, 64, 128),
         32: Tile(32, 64, 128),
         64: Tile(64, 64, 128),
         128: Tile(128, 64, 64),
-        256: Tile(128, 128, 64, num_warps=8),
-        512: Tile(256, 128, 64, num_warps=8, num_stages=3),
+        256: Tile(128, 64, 64),
+        512: Tile(128, 64, 64),
     },
     (1024, 4096): {
         16: Tile(16, 64, 128, num_splits=8),
@@ -70,7 +70,6 @@ TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         128: Tile(128, 64, 128, num_splits=4),
         256: Tile(128, 64, 64, num_splits=4),
         512: Tile(128, 64, 64, num_splits=2),
-        2048: Tile(128, 128, 64, num_warps=8),
     },
 }
 
@@ -81,8 +80,8 @@ GATED_TILES: Final[dict[tuple[int, int], dict[int, Tile]]] = {
         32: Tile(32, 32, 128),
         64: Tile(64, 64, 128, num_stages=3),
         128: Tile(64, 64, 64),
-        256: Tile(128, 64, 64, num_warps=8),
-        512: Tile(128, 128, 64, num_warps=8),
+        256: Tile(64, 64, 64),
+        512: Tile(64, 64, 64),
     },
 }
 
