@@ -9,16 +9,12 @@ speech: prompts are not counted. What is left when the seconds are over is skipp
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
 import os
 import platform
-import statistics
 import sys
 import time
-import traceback
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,94 +24,26 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", "/tmp/chatterqueue-inductor")
 
 import torch  # noqa: E402, TID253
-from torch.nn import functional as F  # noqa: E402, N812, TID253
 
+from bench.flow_load import (  # noqa: E402
+    DEVICE,
+    PROMPT_TOKENS,
+    Run,
+    audio_s,
+    load_s3gen,
+    packing_for,
+    speeches_for,
+    timed_ms,
+)
 from worker.engine.s3gen import attention, sections  # noqa: E402
-from worker.engine.s3gen.batch import Packing, packed_frames  # noqa: E402
+from worker.engine.s3gen.batch import Packing  # noqa: E402
 from worker.engine.s3gen.flow import make_flow  # noqa: E402
 from worker.engine.s3gen.graphs import GraphedSolver  # noqa: E402
 from worker.engine.s3gen.solver import NUM_STEPS, Solver  # noqa: E402
-from worker.engine.s3gen.speech import Speech  # noqa: E402
 
-SPEECH_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
-PROMPT_TOKENS = 250
-TOKENS_PER_S = 25
 #: Packed frames; a call of the estimator has twice as many rows.
 BATCH_FRAMES = (2_048, 8_192, 24_576, 49_152)
 MAX_SEQUENCE_FRAMES = 4_096
-DEVICE = torch.device("cuda")
-
-
-class Run:
-    """The figures, and the time that is left to take them."""
-
-    def __init__(self, seconds: float) -> None:
-        self.started_s = time.monotonic()
-        self.seconds = seconds
-        self.figures: dict[str, Any] = {}
-
-    def part(self, name: str, measure: Callable[[], Any], *, needs_s: float = 5.0) -> None:
-        """Take one figure; a failure costs this one only."""
-        if self.elapsed_s() + needs_s > self.seconds:
-            self.figures[name] = "skipped: no time left"
-        else:
-            try:
-                self.figures[name] = measure()
-            except Exception as exc:  # noqa: BLE001 - the other parts are wanted all the same
-                traceback.print_exc(limit=4)
-                self.figures[name] = f"failed: {type(exc).__name__}: {exc}"[:400]
-                torch.cuda.synchronize()
-        print(f"[{self.elapsed_s():6.1f} s] {name}: {json.dumps(self.figures[name])}", flush=True)
-
-    def elapsed_s(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self.started_s
-
-
-def timed_ms(call: Callable[[], Any], *, num_calls: int = 5) -> float:
-    """Return the median milliseconds of a call on the device."""
-    call()
-    samples = []
-    for _ in range(num_calls):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        call()
-        end.record()
-        end.synchronize()
-        samples.append(start.elapsed_time(end))
-    return round(statistics.median(samples), 3)
-
-
-def make_voice() -> dict[str, Any]:
-    generator = torch.Generator().manual_seed(1)
-    return {
-        "prompt_token": torch.randint(0, 6561, (1, PROMPT_TOKENS), generator=generator).to(DEVICE),
-        "prompt_token_len": torch.tensor([PROMPT_TOKENS], device=DEVICE),
-        "prompt_feat": (torch.randn(1, 2 * PROMPT_TOKENS, 80, generator=generator) - 5).to(DEVICE),
-        "prompt_feat_len": None,
-        "embedding": torch.randn(1, 192, generator=generator).to(DEVICE),
-    }
-
-
-def speeches_for(frames: int) -> list[Speech]:
-    """Return as many speeches as these packed frames hold."""
-    voice, chosen = make_voice(), []
-    generator = torch.Generator().manual_seed(2)
-    for seed, seconds in enumerate(itertools.cycle(SPEECH_S)):
-        tokens = torch.randint(0, 6561, (round(seconds * TOKENS_PER_S),), generator=generator)
-        speech = Speech(tokens, voice, seed)
-        if packed_frames([each.num_frames for each in [*chosen, speech]]) > frames:
-            return chosen
-        chosen.append(speech)
-    raise AssertionError
-
-
-def audio_s(speeches: list[Speech]) -> float:
-    return sum(speech.tokens.numel() for speech in speeches) / TOKENS_PER_S
-
-
-def packing_for(frames: int) -> Packing:
-    return Packing(tuple(speech.num_frames for speech in speeches_for(frames)), frames)
 
 
 def attention_figures(form: attention.AttentionForm, frames: int = BATCH_FRAMES[-1]) -> dict[str, float]:
@@ -151,15 +79,6 @@ def cudnn() -> attention.AttentionForm:
         )[0]
 
     return attention.flash(MAX_SEQUENCE_FRAMES)._replace(attend=attend)
-
-
-def tiled_with(block_keys: int, num_warps: int, num_stages: int) -> attention.AttentionForm:
-    from worker.engine.s3gen.attentionkernel import attend_tiles
-
-    def attend(joined: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
-        return attend_tiles(joined, table, block_keys, num_warps, num_stages)
-
-    return attention.tiled()._replace(attend=attend)
 
 
 def step_figures(solver: Solver, frames: int) -> dict[str, Any]:
@@ -281,84 +200,22 @@ def padded_figures(estimator: Any, *, num_speeches: int = 32, frames: int = 1_28
     }
 
 
-def load_s3gen() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from chatterbox.models.s3gen import S3Gen
-
-        torch.manual_seed(0)
-        return S3Gen().eval().to(DEVICE)
-
-
-def kernel_parts(cfm: Any, rows: int) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yield our kernels, in several shapes, beside what they stand for."""
-    from worker.engine.s3gen import estimator
-    from worker.engine.s3gen.convolutionkernel import convolve_block
-    from worker.engine.s3gen.feedforwardkernel import finish_block
-    from worker.engine.s3gen.projectionkernel import project_normed
-    from worker.engine.s3gen.weights import arrange_weights
-
-    section = arrange_weights(cfm.estimator, dtype=torch.bfloat16, device=DEVICE).middle[0]
-    block, conv = section.transformers[0], section.resnet.first
-    hidden = torch.randn(rows, 256, device=DEVICE, dtype=torch.bfloat16)
-    attended = torch.randn(rows, 512, device=DEVICE, dtype=torch.bfloat16)
-    mask = torch.rand(rows, 1, device=DEVICE) > 0.01
-
-    def project() -> torch.Tensor:
-        return F.linear(F.layer_norm(hidden, (256,), *block.norm1), block.qkv)
-
-    def finish(rows: torch.Tensor, attended: torch.Tensor) -> torch.Tensor:
-        rows = rows + F.linear(attended, *block.out)
-        return rows + F.linear(F.gelu(F.linear(F.layer_norm(rows, (256,), *block.norm2), *block.up)), *block.down)
-
-    def convolve() -> torch.Tensor:
-        return estimator._normalise(estimator.convolve(hidden, mask, conv.conv), conv)
-
-    yield "project, plain", project
-    for block_out, stages in ((64, 3), (64, 2)):
-        yield (
-            f"project, kernel, {block_out} at a time, {stages} stages",
-            partial(project_normed, hidden, block.norm1, block.qkv, block_out=block_out, num_stages=stages),
-        )
-    yield "finish, plain", lambda: finish(hidden, attended)
-
-    def finish_with_epilogue() -> torch.Tensor:
-        rows = hidden + F.linear(attended, *block.out)
-        normed = F.layer_norm(rows, (256,), *block.norm2)
-        up = torch._addmm_activation(block.up.bias, normed, block.up.weight.T, use_gelu=True)
-        return rows + F.linear(up, *block.down)
-
-    yield "finish, plain, GELU by tanh in the product", finish_with_epilogue
-    compiled = torch.compile(finish, dynamic=False)
-    yield "finish, compiled", lambda: compiled(hidden, attended)
-    for tile_rows, block_up, stages in ((128, 64, 2), (128, 64, 3), (64, 64, 2)):
-        yield (
-            f"finish, kernel, {tile_rows} rows, {block_up} at a time, {stages} stages",
-            partial(
-                finish_block, hidden, attended, block,
-                tile_rows=tile_rows, block_up=block_up, num_stages=stages,
-            ),
-        )  # fmt: skip
-    yield "convolve, plain", convolve
-    for warps, stages in ((8, 3), (16, 3)):
-        yield (
-            f"convolve, kernel, {warps} warps, {stages} stages",
-            partial(convolve_block, hidden, mask, conv, num_warps=warps, num_stages=stages),
-        )
-
-
-def kernel_ms(call: Callable[[], Any]) -> float:
-    with torch.inference_mode():
-        return timed_ms(call, num_calls=9)
-
-
 #: What is compared: section, attention, packed frames.
 VARIANTS = (
-    ("compiled", "tiled", BATCH_FRAMES),
     ("fused", "tiled", BATCH_FRAMES),
-    ("compiled", "flash", BATCH_FRAMES[-1:]),
-    ("plain", "tiled", BATCH_FRAMES[-1:]),
+    ("compiled", "tiled", BATCH_FRAMES[-1:]),
     ("plain", "flash", BATCH_FRAMES[-1:]),
+)
+
+#: Rows, keys at a time, warps and stages of our attention.
+TILE_SHAPES = (
+    (128, 64, 8, 3),
+    (64, 64, 4, 2),
+    (64, 64, 4, 3),
+    (64, 128, 4, 2),
+    (128, 32, 8, 4),
+    (64, 32, 4, 4),
+    (256, 64, 16, 3),
 )
 
 
@@ -378,11 +235,10 @@ def measure(run: Run, *, has_peers: bool) -> None:
     s3gen = load_s3gen()
     print(f"[{run.elapsed_s():6.1f} s] S3Gen made", flush=True)
     run.part("attention, flash", lambda: attention_figures(attention.flash(MAX_SEQUENCE_FRAMES)))
-    for block_keys, num_warps, num_stages in ((128, 8, 3), (64, 8, 3), (64, 4, 3), (128, 8, 2)):
-        form = tiled_with(block_keys, num_warps, num_stages)
-        name = f"attention, tiled, {block_keys} keys, {num_warps} warps, {num_stages} stages"
-        run.part(name, partial(attention_figures, form))
-    measure_variants(run, s3gen.flow.decoder, VARIANTS[:2])
+    for shape in TILE_SHAPES:
+        form = attention.tiled(attention.TileShape(*shape))
+        run.part(f"attention, tiled, rows, keys, warps and stages {shape}", partial(attention_figures, form))
+    measure_variants(run, s3gen.flow.decoder, VARIANTS[:1])
     flow = make_flow(s3gen.flow, device=DEVICE, precision="bf16", max_frames=BATCH_FRAMES[-1])
 
     def warm_up() -> float:
@@ -395,9 +251,7 @@ def measure(run: Run, *, has_peers: bool) -> None:
     for frames in BATCH_FRAMES:
         run.part(f"flow, {frames} frames", partial(flow_figures, flow, frames))
     run.part("stock flow, bf16 autocast, one by one", lambda: stock_figures(s3gen.flow))
-    for name, call in kernel_parts(s3gen.flow.decoder, 2 * BATCH_FRAMES[-1]):
-        run.part(f"ms, {name}", partial(kernel_ms, call), needs_s=8)
-    measure_variants(run, s3gen.flow.decoder, VARIANTS[2:])
+    measure_variants(run, s3gen.flow.decoder, VARIANTS[1:])
     # Last, because a fault of the device would cost all that comes after it.
     run.part("attention, cuDNN", lambda: attention_figures(cudnn()))
     if has_peers:

@@ -13,13 +13,6 @@ import torch  # noqa: TID253 - loaded on a GPU only
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.s3gen.attention import TILE_ROWS
-
-#: Keys that are looked at in one turn of the loop, warps of a program, and loads in flight ahead of their use.
-BLOCK_KEYS: Final = 128
-NUM_WARPS: Final = 8
-NUM_STAGES: Final = 3
-
 _LOG2_E: Final = 1.4426950408889634
 
 
@@ -27,16 +20,18 @@ _LOG2_E: Final = 1.4426950408889634
 def attend_tiles(
     joined: torch.Tensor,
     tiles: torch.Tensor,
-    block_keys: int = BLOCK_KEYS,
-    num_warps: int = NUM_WARPS,
-    num_stages: int = NUM_STAGES,
+    tile_rows: int,
+    block_keys: int,
+    num_warps: int,
+    num_stages: int,
 ) -> torch.Tensor:
     """Attend within sequences; an operation of torch, so that a compiled section leaves it as it is.
 
     Args:
         joined: [R, 3, H, D], query, key and value, contiguous.
         tiles: [tiles, 3] int32 on the device, see `worker.engine.s3gen.attention`.
-        block_keys: see the constants, as the two below.
+        tile_rows: see `worker.engine.s3gen.attention.TileShape`, as the three below.
+        block_keys: see there.
         num_warps: see there.
         num_stages: see there.
 
@@ -53,7 +48,7 @@ def attend_tiles(
         head_size**-0.5 * _LOG2_E,
         num_heads=num_heads,
         head_size=head_size,
-        tile_rows=TILE_ROWS,
+        tile_rows=tile_rows,
         block_keys=block_keys,
         num_warps=num_warps,
         num_stages=num_stages,
@@ -63,7 +58,7 @@ def attend_tiles(
 
 @attend_tiles.register_fake
 def _shape_of_attended(
-    joined: torch.Tensor, tiles: torch.Tensor, block_keys: int = 0, num_warps: int = 0, num_stages: int = 0
+    joined: torch.Tensor, tiles: torch.Tensor, tile_rows: int, block_keys: int, num_warps: int, num_stages: int
 ) -> torch.Tensor:
     return torch.empty_like(joined[:, 0], memory_format=torch.contiguous_format)
 

@@ -59,7 +59,7 @@ def convolve_block(
     return convolved
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_rows"])  # type: ignore[untyped-decorator]
 def _convolve_block(
     rows: tl.tensor,
     mask: tl.tensor,

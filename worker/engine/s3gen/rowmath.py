@@ -31,16 +31,6 @@ def normalise(
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def gelu(x: tl.tensor) -> tl.tensor:
-    """Return GELU with the error function of Abramowitz and Stegun 7.1.26, which is exact to 1.5e-7."""
-    z = tl.abs(x) * 0.7071067811865476
-    t = 1.0 / (1.0 + 0.3275911 * z)
-    tail = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
-    tail = tail * tl.math.exp2(-1.4426950408889634 * z * z)
-    return 0.5 * (x + tl.abs(x) * (1.0 - tail))
-
-
-@triton.jit  # type: ignore[untyped-decorator]
 def mish(x: tl.tensor) -> tl.tensor:
     """Return x tanh(log(1 + e^x)), as a ratio of powers of e^x; from 20 on it is x."""
     power = tl.math.exp2(1.4426950408889634 * tl.minimum(x, 20.0))
