@@ -6,10 +6,12 @@ sequence are no longer zero where the look-ahead convolution reads them. Knows n
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Any, Final
 
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
+from torch import nn  # noqa: TID253 - the same
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 
 #: Positions that the table of relative positions is made for at first; it grows.
@@ -21,52 +23,60 @@ _POSITION_BASE: Final = 10_000.0
 class Encoder:
     """Runs the upsampling conformer of S3Gen on a padded batch, each row as if it were alone."""
 
-    def __init__(self, encoder: Any, *, device: torch.device) -> None:
+    def __init__(self, encoder: Any, *, device: torch.device, dtype: torch.dtype) -> None:
         """Take the weights of a stock encoder.
 
         Args:
-            encoder: `UpsampleConformerEncoder` of chatterbox-tts, on the device, in float32.
+            encoder: `UpsampleConformerEncoder` of chatterbox-tts, on the device, in float32; left as it is.
             device: where it is.
+            dtype: of products; sums and norms are float32 in any case.
         """
         assert not encoder.training, "dropout would be on"
         assert encoder.static_chunk_size == 0, "the whole sequence is seen at once"
-        self._encoder = encoder
+        self._encoder = encoder if dtype == torch.float32 else _with_products_in(encoder, dtype)
         self._device = device
+        self._dtype = dtype
         self._positions = _relative_positions(_FIRST_POSITIONS, encoder.output_size(), device)
 
     def __call__(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Encode a padded batch.
 
         Args:
-            tokens: [B, T, C] embedded speech tokens; what stands behind the end of a row does not matter.
+            tokens: [B, T, C] float32, embedded; what stands behind the end of a row does not matter.
             lengths: [B] int64, on the device.
 
         Returns:
-            [B, 2 T, C]; row b is valid up to 2 lengths[b] and holds finite numbers behind it.
+            [B, 2 T, C] float32; row b is valid up to 2 lengths[b] and holds finite numbers behind it.
         """
         encoder = self._encoder
         mask = _mask(lengths, tokens.shape[1])
-        hidden = encoder.embed.out(tokens * mask) * encoder.embed.pos_enc.xscale
+        hidden = self._embed(encoder.embed, tokens * mask)
         # The one place where padding is read: three tokens ahead.
-        hidden = encoder.pre_lookahead_layer(hidden * mask)
+        hidden = encoder.pre_lookahead_layer((hidden * mask).to(self._dtype)).float()
         hidden = self._layers(encoder.encoders, hidden, mask)
-        hidden, lengths = encoder.up_layer(hidden.transpose(1, 2), lengths)
-        hidden = encoder.up_embed.out(hidden.transpose(1, 2)) * encoder.up_embed.pos_enc.xscale
+        hidden, lengths = encoder.up_layer(hidden.to(self._dtype).transpose(1, 2), lengths)
+        hidden = self._embed(encoder.up_embed, hidden.transpose(1, 2))
         hidden = self._layers(encoder.up_encoders, hidden, _mask(lengths, hidden.shape[1]))
         encoded: torch.Tensor = encoder.after_norm(hidden)
         return encoded
+
+    def _embed(self, embed: Any, rows: torch.Tensor) -> torch.Tensor:
+        """Return rows as the layers take them, [B, T, C] float32."""
+        project, norm, _ = embed.out
+        embedded: torch.Tensor = norm(project(rows.to(self._dtype)).float()) * embed.pos_enc.xscale
+        return embedded
 
     def _layers(self, layers: Any, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         num_positions = hidden.shape[1]
         if 2 * num_positions > self._positions.shape[0]:
             self._positions = _relative_positions(2 * num_positions, hidden.shape[2], self._device)
         middle = self._positions.shape[0] // 2
-        positions = self._positions[middle - num_positions + 1 : middle + num_positions]
+        positions = self._positions[middle - num_positions + 1 : middle + num_positions].to(self._dtype)
         # -inf would make rows of nothing but padding, which no one reads, not a number.
-        key_bias = torch.where(mask[:, None, None, :, 0], 0.0, torch.finfo(torch.bfloat16).min)
+        key_bias = torch.where(mask[:, None, None, :, 0], 0.0, torch.finfo(torch.bfloat16).min).to(self._dtype)
         for layer in layers:
-            hidden = hidden + _attend(layer.self_attn, layer.norm_mha(hidden), positions, key_bias)
-            hidden = hidden + layer.feed_forward(layer.norm_ff(hidden))
+            hidden = hidden + _attend(layer.self_attn, layer.norm_mha(hidden).to(self._dtype), positions, key_bias)
+            hidden = hidden + layer.feed_forward(layer.norm_ff(hidden).to(self._dtype))
         return hidden
 
 
@@ -94,15 +104,23 @@ def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_b
         (*by_distance.stride()[:2], by_distance.stride(2) - 1, 1),
         by_distance.storage_offset() + num_positions - 1,
     )
-    bias = by_position + key_bias.to(by_position.dtype)
     attended = F.scaled_dot_product_attention(
-        (query + attention.pos_bias_u).transpose(1, 2).to(by_position.dtype),
+        (query + attention.pos_bias_u).transpose(1, 2),
         key.transpose(1, 2),
         value.transpose(1, 2),
-        attn_mask=bias,
+        attn_mask=by_position + key_bias,
     )
     joined: torch.Tensor = attention.linear_out(attended.transpose(1, 2).flatten(2))
     return joined
+
+
+def _with_products_in(encoder: Any, dtype: torch.dtype) -> Any:
+    """Return a copy whose products are in another precision; its norms stay as they are."""
+    copied = copy.deepcopy(encoder)
+    for module in copied.modules():
+        if isinstance(module, (nn.Linear, nn.Conv1d, type(encoder.encoders[0].self_attn))):
+            module.to(dtype)
+    return copied
 
 
 def _mask(lengths: torch.Tensor, max_length: int) -> torch.Tensor:

@@ -24,8 +24,8 @@ from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
 from worker.errors import SynthesisError
 
 #: Sequences that are encoded together, times the square of the tokens of the longest: the table of scores by distance
-#: has 64 numbers for each, so this one has 1 GB in half precision.
-MAX_ENCODER_AREA: Final = 8_000_000
+#: has 64 numbers for each, so this one has 2 GB in half precision.
+MAX_ENCODER_AREA: Final = 16_000_000
 
 
 #: `fp32` gives what chatterbox-tts gives; `bf16` multiplies in bf16 and keeps state, sums and norms of the encoder in
@@ -68,10 +68,10 @@ class Flow:
             max_frames: packed frames of a batch, those of the prompts included.
         """
         self._flow = flow
-        self._encoder = Encoder(flow.encoder, device=device)
+        dtype = torch.bfloat16 if is_half else torch.float32
+        self._encoder = Encoder(flow.encoder, device=device, dtype=dtype)
         self._solver = solver
         self._device = device
-        self._is_half = is_half
         self._max_frames = max_frames
 
     def warm_up(self) -> None:
@@ -152,9 +152,8 @@ class Flow:
         for group in group_by_area(lengths, MAX_ENCODER_AREA):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
             group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=self._is_half):
-                encoded = self._encoder(self._flow.input_embedding(tokens), group_lengths)
-                projected = self._flow.encoder_proj(encoded).float()
+            encoded = self._encoder(self._flow.input_embedding(tokens), group_lengths)
+            projected = self._flow.encoder_proj(encoded)
             for row, index in enumerate(group):
                 encodings[index] = projected[row, : FRAMES_PER_TOKEN * lengths[index]]
         return [encodings[index] for index in range(len(speeches))]

@@ -13,21 +13,22 @@ from tiny_t3 import text_ids
 
 from worker.engine.t3.decoder import Decoder
 from worker.engine.t3.prompt import Prompt
-from worker.models.checkpointfiles import ENGLISH, MULTILINGUAL, CheckpointFiles, load_t3
+from worker.models.checkpoint import ENGLISH, MULTILINGUAL, Parts
+from worker.models.checkpointparts import load_t3
 from worker.models.sampling import Sampling
 
 #: torch and transformers warn of calls in the package.
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("default")]
 
 
-def voice_of(files: CheckpointFiles) -> Any:
+def voice_of(files: Parts) -> Any:
     from chatterbox.models.t3.modules.cond_enc import T3Cond
 
-    return T3Cond(**torch.load(cached_checkpoint(BOTH) / files.voice, weights_only=True)["t3"])
+    return T3Cond(**torch.load(cached_checkpoint(BOTH) / files.conditionals, weights_only=True)["t3"])
 
 
 @pytest.mark.parametrize("files", [ENGLISH, MULTILINGUAL], ids=["english", "multilingual"])
-def test_the_model_of_a_checkpoint_says_the_same_in_a_batch(files: CheckpointFiles) -> None:
+def test_the_model_of_a_checkpoint_says_the_same_in_a_batch(files: Parts) -> None:
     t3 = load_t3(cached_checkpoint(BOTH), files, "cpu")
     voice = voice_of(files)
     prompts = [
