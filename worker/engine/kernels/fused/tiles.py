@@ -18,7 +18,7 @@ class Tile:
         block_n: outputs.
         block_k: inputs taken at once.
         num_splits: programs that share one output, each with its part of the inputs.
-        num_warps: of 32 threads.
+        num_warps: of 32 threads; four with tensor cores.
         num_stages: blocks of inputs in flight.
     """
 
