@@ -159,7 +159,7 @@ def convolution_tflops(channels: int, taps: int, dtype: torch.dtype) -> dict[str
     rows = torch.randn(positions, channels, device=DEVICE, dtype=dtype)
     image = rows.T.contiguous()[None]
     tera = 2 * positions * channels * channels * taps / 1e12
-    ours = convolution.read_convolution(layer, DEVICE, dtype, is_fused=True)
+    ours = convolution.read_convolution(layer, convolution.Form(DEVICE, dtype, is_fused=True))
     is_inside = torch.ones(positions, dtype=torch.bool, device=DEVICE)
     do = Finish(ours.bias, activation=Snake(ours.bias.abs() + 1, 1 / (ours.bias.abs() + 1)))
     found = {}

@@ -74,6 +74,7 @@ def launch_step(
         NUM_ADDENDS=len(addends),
         KEEPS_SUM=do.keeps_sum,
         ACTIVATION=kind,
+        IS_TF32=do.is_tf32,
         num_warps=_NUM_WARPS,
         num_stages=_NUM_STAGES,
     )
@@ -104,6 +105,7 @@ def _step(  # type: ignore[no-untyped-def]
     NUM_ADDENDS: tl.constexpr,
     KEEPS_SUM: tl.constexpr,
     ACTIVATION: tl.constexpr,
+    IS_TF32: tl.constexpr,
 ):
     """Make POSITIONS positions of all channels."""
     position = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)
@@ -141,4 +143,5 @@ def _step(  # type: ignore[no-untyped-def]
         NUM_ADDENDS,
         KEEPS_SUM,
         ACTIVATION,
+        IS_TF32,
     )
