@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
+from typing import Any
 
 os.environ["TRITON_INTERPRET"] = "1"
 
 import torch  # noqa: TID253 - see above
+from triton.runtime import interpreter
 
 from worker.engine.s3gen.convolution import Form, convolve, read_convolution
 from worker.engine.s3gen.finish import Finish, Leaky, Snake, finish
@@ -29,6 +31,17 @@ from worker.engine.s3gen.stepkernel import launch_step
 from worker.engine.s3gen.tape import lay, resolve
 
 CHANNELS_AND_POSITIONS = ((64, 45), (256, 9), (512, 5))
+
+
+def mend_interpreter() -> None:
+    """Let an argument bound a loop: Triton 3.6 makes an int of an array of one, which numpy 2.4 refuses."""
+    patch = interpreter._patch_lang_tensor
+
+    def patch_and_mend(tensor: type, scope: Any) -> None:
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = patch_and_mend
 
 
 def check_finish(dtype: torch.dtype) -> None:
@@ -97,6 +110,7 @@ def check_source() -> None:
 
 
 if __name__ == "__main__":
+    mend_interpreter()
     torch.manual_seed(0)
     for each in (torch.float32, torch.bfloat16):
         check_finish(each)

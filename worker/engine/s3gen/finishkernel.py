@@ -136,7 +136,7 @@ def finish_tile(  # type: ignore[no-untyped-def]
         tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_positions"])  # type: ignore[untyped-decorator]
 def _finish(  # type: ignore[no-untyped-def]
     rows,
     is_inside,
