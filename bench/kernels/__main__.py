@@ -1,4 +1,4 @@
-"""What the kernels of a decode step take on a GPU: `python -m bench.kernels [--tune] [--results FILE]`.
+"""What the kernels of a decode step take on a GPU: `python -m bench.kernels [--tune] [--only NAME ...]`.
 
 Prints as it goes: microseconds, TB/s and TFLOP/s of each operation beside cuBLAS, bitsandbytes and torch's attention
 in the same run, and a whole step. `--tune` searches the tiles of the int8 product and prints the table of
@@ -29,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--results", type=Path)
+    parser.add_argument("--only", nargs="*", help="step, small, attention, products; all of them if not given")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     results: dict[str, Any] = {"machine": torch.cuda.get_device_name(), "torch": torch.__version__}
@@ -38,6 +39,8 @@ def main() -> None:
         "attention": lambda found: bench_attention(found, tune=arguments.tune),
         "products": lambda found: bench_products(found, tune=arguments.tune),
     }
+    if arguments.only:
+        sections = {name: sections[name] for name in arguments.only}
     if arguments.tune:
         sections = {"compilation": lambda found: compile_all(), **sections}
     for name, section in sections.items():

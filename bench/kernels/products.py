@@ -12,8 +12,12 @@ import torch.nn.functional as F  # noqa: N812, TID253
 
 from bench.kernels.search import NUM_ROWS, SHAPES, candidates, multiply, rounded_candidates
 from bench.kernels.timing import COLD_BYTES, attempt, fastest, microseconds, say
-from worker.engine.kernels.fused import roundedmatmul
+from worker.engine.kernels import reference
+from worker.engine.kernels.fused import matmul, roundedmatmul
 from worker.engine.kernels.fused.tiles import Tile, gated_tile_for, tile_for
+
+#: Of the norm of a product: the last rounding to half precision, with a gate twice.
+MAX_ERROR = 1e-3
 
 
 def bench_products(results: dict[str, Any], *, tune: bool) -> None:
@@ -31,7 +35,10 @@ def bench_products(results: dict[str, Any], *, tune: bool) -> None:
             shown = " ".join(f"{key} {value:.4g}" for key, value in entry.items() if isinstance(value, float))
             say(f"  {name}: {shown} {astuple(table[num_rows])}")
         if tune:
-            say(f"    {shape}:", {num_rows: astuple(tile) for num_rows, tile in table.items()})
+            say(f"    {shape}: {{")
+            for num_rows, tile in table.items():
+                say(f"        {num_rows}: Tile{astuple(tile)},")
+            say("    },")
 
 
 def product_times(num_rows: int, shape: tuple[int, int], *, is_gated: bool, tune: bool) -> tuple[Tile, dict[str, Any]]:
@@ -41,7 +48,7 @@ def product_times(num_rows: int, shape: tuple[int, int], *, is_gated: bool, tune
     weights = torch.randint(-127, 128, (count, num_outputs, num_inputs), device="cuda", dtype=torch.int8)
     wide = weights.to(torch.bfloat16)
     absmax = torch.rand(num_outputs, device="cuda") + 0.5
-    x = torch.randn(num_rows, num_inputs, device="cuda", dtype=torch.float16)
+    x = torch.randn(num_rows, num_inputs, device="cuda", dtype=torch.float16) / num_inputs**0.5
     wide_x = x.bfloat16()
 
     def measure(function: Callable[..., Any], *extra: Any) -> float:
@@ -51,6 +58,9 @@ def product_times(num_rows: int, shape: tuple[int, int], *, is_gated: bool, tune
     tiles = {default, *(candidates(num_rows, *shape, is_gated=is_gated) if tune else ())}
     times = {tile: attempt(measure, multiply(is_gated), tile) for tile in tiles}
     best = min(times, key=times.__getitem__)
+    while not is_right(multiply(is_gated), x, weights[0], absmax, best):
+        say(f"    WRONG: {best} {times.pop(best):.1f} us")
+        best = min(times, key=times.__getitem__)
     tiles = rounded_candidates(num_rows) if tune and num_rows >= 64 else ()
     rounded = {tile: attempt(measure, roundedmatmul.linear, tile) for tile in tiles}
     return best, {
@@ -71,3 +81,16 @@ def bitsandbytes_product(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Te
     operations = torch.ops.bitsandbytes
     rounded, row_absmax, _ = operations.int8_vectorwise_quant(x, 0.0)
     return operations.int8_scaled_mm(rounded, weight, row_absmax, absmax, dtype=torch.float16)
+
+
+def is_right(
+    function: Callable[..., Any], x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, *extra: Any
+) -> bool:
+    """Return whether a product equals that of torch, and does so every time."""
+    wide = F.linear(x.float(), weight.float()) * (absmax / 127)
+    expected = reference.silu_mul(wide) if function is matmul.linear_silu_mul else wide
+    for _ in range(20):
+        error = (function(x, weight, absmax, *extra).float() - expected).norm() / expected.norm()
+        if not error.item() < MAX_ERROR:
+            return False
+    return True

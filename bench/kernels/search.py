@@ -18,7 +18,7 @@ from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, GATED_TILES, MAX
 
 #: What is multiplied: whether it is gated, and outputs and inputs.
 SHAPES = [(is_gated, shape) for is_gated, tiles in ((True, GATED_TILES), (False, TILES)) for shape in tiles]
-NUM_ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 2048)
+NUM_ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512)
 #: Rows and positions that attention is measured with.
 CONTEXTS = ((2, 400), (2, 1000), (16, 400), (64, 400), (128, 400), (256, 400), (512, 400))
 
@@ -38,20 +38,23 @@ def candidates(num_rows: int, num_outputs: int, num_inputs: int, *, is_gated: bo
         num_bytes = stages * block_k * (num_sums * block_n + 2 * block_m)
         if num_bytes > 200_000 or (block_k == 256 and height > 32) or (block_k == 64 and height <= 16):
             continue
-        num_warps = 8 if num_sums * block_m * block_n > 64 * 128 else 4
+        # Sums in more registers than a thread has.
+        if num_sums * block_m * block_n > 128 * 128:
+            continue
         for num_splits in (1,) if is_gated else (1, 2, 4, 8):
             programs = math.ceil(num_rows / block_m) * math.ceil(num_outputs / block_n) * num_splits
             if num_inputs % (block_k * num_splits) or (num_splits > 1 and programs > 600):
                 continue
             if (num_splits == 1 and programs < 40) or (stages == 6 and num_inputs // num_splits // block_k < 6):
                 continue
-            yield Tile(block_m, block_n, block_k, num_splits, num_warps, stages)
+            yield Tile(block_m, block_n, block_k, num_splits, 4, stages)
 
 
 def rounded_candidates(num_rows: int) -> Iterator[Tile]:
-    for block_m, block_n, stages in product((64, 128), (64, 128, 256), (3, 4)):
+    """Yield the tiles worth a try for rounded activations."""
+    for block_m, block_n, stages in product((64, 128), (64, 128), (3, 4)):
         if block_m <= num_rows:
-            yield Tile(block_m, block_n, 128, 1, 8 if block_m * block_n > 64 * 128 else 4, stages)
+            yield Tile(block_m, block_n, 128, 1, 4, stages)
 
 
 def plans(num_queries: int) -> Iterator[attention.Plan]:

@@ -5,6 +5,7 @@ Knows nothing of tokens, slots or sampling.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch  # noqa: TID253 - imported with the engine that needs it
@@ -74,7 +75,7 @@ class Transformer:
         end, device = start + num_tokens, hidden.device
         positions = torch.arange(start, end, device=device)
         flat_rows, flat_positions = rows.repeat_interleave(num_tokens), positions.repeat(num_rows)
-        is_visible = torch.arange(end, device=device) <= positions.unsqueeze(1)
+        bias = _causal_bias(positions, end, hidden.dtype)
         last = len(self._weights.layers) - 1
 
         def attend(index: int, qkv: torch.Tensor) -> torch.Tensor | None:
@@ -83,9 +84,7 @@ class Transformer:
             if index == last:
                 return None
             q = q.view(num_rows, num_tokens, *q.shape[1:]).transpose(1, 2)
-            attended = F.scaled_dot_product_attention(
-                q, k_cache[rows, :, :end], v_cache[rows, :, :end], attn_mask=is_visible
-            )
+            attended = F.scaled_dot_product_attention(q, k_cache[rows, :, :end], v_cache[rows, :, :end], attn_mask=bias)
             return attended.transpose(1, 2).flatten(2).flatten(0, 1)
 
         with attention_kernels(hidden.dtype):
@@ -105,3 +104,13 @@ class Transformer:
             lifted = linear_silu_mul(normed, layer.gate_up)
             normed, residual = linear_add_rms_norm(lifted, layer.down, residual, norms_after[index], eps)
         return normed
+
+
+def _causal_bias(positions: torch.Tensor, end: int, dtype: torch.dtype) -> torch.Tensor:
+    """Return what is added to the scores so that a position sees itself and those before: [T, end], 0 or -inf.
+
+    Made once for all layers. Its rows begin at multiples of 16 numbers, or the attention would copy it in each layer.
+    """
+    columns = torch.arange(-(-end // 16) * 16, device=positions.device)
+    is_hidden = columns > positions.unsqueeze(1)
+    return torch.zeros(is_hidden.shape, dtype=dtype, device=positions.device).masked_fill(is_hidden, -math.inf)[:, :end]

@@ -18,7 +18,7 @@ def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
     """See `worker.engine.kernels.operations`."""
     num_rows, width = gate_up.shape
     out = gate_up.new_empty(num_rows, width // 2)
-    is_overlapped = launching.is_overlapped(gate_up.device)
+    is_overlapped = launching.is_overlapped(gate_up)
     _silu_mul[(triton.cdiv(width // 2, BLOCK), num_rows)](
         gate_up, out, width // 2, block=BLOCK, is_overlapped=is_overlapped, launch_pdl=is_overlapped, num_warps=4
     )

@@ -40,8 +40,8 @@ def linear(
         has_assembly=not launching.IS_INTERPRETED,
         block_n=tile.block_n,
         block_k=tile.block_k,
-        is_overlapped=launching.is_overlapped(x.device),
-        launch_pdl=launching.is_overlapped(x.device),
+        is_overlapped=launching.is_overlapped(x),
+        launch_pdl=launching.is_overlapped(x),
         num_warps=tile.num_warps,
     )
     return out

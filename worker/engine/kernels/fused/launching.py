@@ -16,11 +16,17 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 
 #: Triton's interpreter, with which the kernels are tested where there is no GPU, knows no assembly and no launch.
 IS_INTERPRETED: Final = os.environ.get("TRITON_INTERPRET", "0") != "0"
-#: Measured on an H200: not yet.
-IS_WANTED: Final = False
+#: Above so many rows kernels do not overlap. Measured on an H200, an int8 step of 2 rows took 701 us instead of 801, of
+#: 16 rows 1,193 instead of 1,313, of 64 rows the same, and of 256 rows 5,469 instead of 5,031: where kernels fill the
+#: GPU, the programs of the next one are in the way.
+MAX_ROWS: Final = 64
+
+
+def is_overlapped(x: torch.Tensor) -> bool:
+    """Return whether a kernel that works on the rows x overlaps with the one before."""
+    return x.shape[0] <= MAX_ROWS and not IS_INTERPRETED and _can_overlap(x.device)
 
 
 @functools.cache
-def is_overlapped(device: torch.device) -> bool:
-    """Return whether kernels on this device overlap with the one before."""
-    return IS_WANTED and not IS_INTERPRETED and torch.cuda.get_device_capability(device) >= (9, 0)
+def _can_overlap(device: torch.device) -> bool:
+    return torch.cuda.get_device_capability(device) >= (9, 0)

@@ -58,8 +58,8 @@ def _launch(
         num_columns=num_columns,
         num_splits=num_splits,
         block=triton.next_power_of_2(num_columns),
-        is_overlapped=launching.is_overlapped(normed.device),
-        launch_pdl=launching.is_overlapped(normed.device),
+        is_overlapped=launching.is_overlapped(normed),
+        launch_pdl=launching.is_overlapped(normed),
         num_warps=4,
     )
 

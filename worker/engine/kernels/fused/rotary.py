@@ -46,8 +46,8 @@ def rope_and_store(
         num_heads=num_heads,
         head_size=head_size,
         heads=HEADS,
-        is_overlapped=launching.is_overlapped(qkv.device),
-        launch_pdl=launching.is_overlapped(qkv.device),
+        is_overlapped=launching.is_overlapped(qkv),
+        launch_pdl=launching.is_overlapped(qkv),
         num_warps=1,
     )
     return q

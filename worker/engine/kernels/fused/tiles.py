@@ -18,7 +18,7 @@ class Tile:
         block_n: outputs.
         block_k: inputs taken at once.
         num_splits: programs that share one output, each with its part of the inputs.
-        num_warps: of 32 threads.
+        num_warps: of 32 threads; four with tensor cores.
         num_stages: blocks of inputs in flight.
     """
 
@@ -31,7 +31,7 @@ class Tile:
 
 
 #: Up to this many rows, multiply without tensor cores: the weights come from memory more slowly than they are used.
-MAX_FEW_ROWS: Final = 8
+MAX_FEW_ROWS: Final = 4
 #: Above this many rows, a prefill, the weight is converted once for all of them and multiplied by cuBLAS.
 MAX_FUSED_ROWS: Final = 512
 #: Weights of a program without tensor cores: 8 KiB, all of them in flight at once.
@@ -91,18 +91,16 @@ OTHER: Final[dict[int, Tile]] = {32: Tile(32, 64, 64), 1024: Tile(128, 64, 64)}
 
 def tile_for(num_rows: int, num_outputs: int, num_inputs: int) -> Tile:
     """Return how to multiply [num_rows, num_inputs] by [num_outputs, num_inputs]."""
-    if num_rows <= MAX_FEW_ROWS:
-        return few_rows_tile(num_inputs)
     # The head has two outputs more than the MLP has, and is cut like it.
-    return _choose(TILES.get((num_outputs // 16 * 16, num_inputs), OTHER), num_rows)
+    buckets = TILES.get((num_outputs // 16 * 16, num_inputs), OTHER)
+    return _choose(buckets, num_rows, few_rows_tile(num_inputs))
 
 
 def gated_tile_for(num_rows: int, num_outputs: int, num_inputs: int) -> Tile:
     """Return how to multiply [num_rows, num_inputs] by [2 num_outputs, num_inputs] and gate the product."""
-    if num_rows <= MAX_FEW_ROWS:
-        tile = few_rows_tile(num_inputs)
-        return replace(tile, block_n=max(1, tile.block_n // 2))
-    return _choose(GATED_TILES.get((num_outputs, num_inputs), OTHER), num_rows)
+    few = few_rows_tile(num_inputs)
+    few = replace(few, block_n=max(1, few.block_n // 2))
+    return _choose(GATED_TILES.get((num_outputs, num_inputs), OTHER), num_rows, few)
 
 
 def few_rows_tile(num_inputs: int) -> Tile:
@@ -111,5 +109,6 @@ def few_rows_tile(num_inputs: int) -> Tile:
     return Tile(0, max(1, FEW_ROWS_WEIGHTS // block_k), block_k, num_stages=1)
 
 
-def _choose(buckets: dict[int, Tile], num_rows: int) -> Tile:
-    return buckets[min((rows for rows in buckets if rows >= num_rows), default=max(buckets))]
+def _choose(buckets: dict[int, Tile], num_rows: int, few: Tile) -> Tile:
+    bucket = min((rows for rows in buckets if rows >= num_rows), default=max(buckets))
+    return few if num_rows <= MAX_FEW_ROWS < bucket else buckets[bucket]

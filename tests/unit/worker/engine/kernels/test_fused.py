@@ -116,7 +116,7 @@ def test_a_query_that_is_not_finite_does_not_touch_its_neighbours(interpreted: A
 
 def test_the_number_of_splits_follows_from_the_shapes(interpreted: Any) -> None:
     plans = {num_rows: interpreted("attention", "plan_for", num_rows * 16, 1200)[0] for num_rows in (1, 2, 16, 256)}
-    assert {num_rows: plan.num_splits for num_rows, plan in plans.items()} == {1: 32, 2: 32, 16: 4, 256: 1}
+    assert {num_rows: plan.num_splits for num_rows, plan in plans.items()} == {1: 16, 2: 16, 16: 4, 256: 1}
 
 
 def int8_layer(num_outputs: int, num_inputs: int) -> PackedLinear:
