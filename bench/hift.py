@@ -29,9 +29,10 @@ warnings.simplefilter("ignore")
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402, TID253
+import triton  # noqa: E402
 from stockvocoder import speak_alone, stock_fade, stock_vocoder  # noqa: E402
 
-from worker.engine.s3gen import convolution  # noqa: E402
+from worker.engine.s3gen import convolution, stepkernel  # noqa: E402
 from worker.engine.s3gen.finish import Finish, Snake  # noqa: E402
 from worker.engine.s3gen.hift import Hift, VocoderPrecision  # noqa: E402
 from worker.engine.s3gen.step import step  # noqa: E402
@@ -43,16 +44,19 @@ RATE_HZ = 24_000
 DEVICE = torch.device("cuda")
 #: What a batch of the farm looks like: 4 to 25 s, 15.6 s on the average.
 MIXED_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
-BATCHES = ((1, 15.0), (8, 15.0), (32, 15.0), (32, 4.0), (8, 25.0))
+BATCHES = ((1, 15.0), (8, 15.0), (32, 15.0), (32, 4.0))
 #: Precision, whether convolutions run in our own kernel, and whether cuDNN searches for its fastest algorithms.
 FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (
-    ("tf32", True, False),
     ("tf32", False, False),
+    ("tf32", True, False),
     ("bf16", True, False),
-    ("bf16", False, False),
 )
 #: What takes long to warm up; measured last.
-SLOW_FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (("tf32", False, True), ("fp32", False, False))
+SLOW_FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (
+    ("bf16", False, False),
+    ("tf32", False, True),
+    ("fp32", False, False),
+)
 #: Lengths of a row: what these batches need.
 ROWS_FRAMES = (1_024, 8_192)
 
@@ -81,7 +85,7 @@ class Run:
         return found
 
 
-def timed_ms(call: Callable[[], Any], *, num_calls: int = 5) -> float:
+def timed_ms(call: Callable[[], Any], *, num_calls: int = 3) -> float:
     """Return the median milliseconds of a call, waiting for the device each time; the first two calls warm it up."""
     samples = []
     for number in range(num_calls + 2):
@@ -94,7 +98,7 @@ def timed_ms(call: Callable[[], Any], *, num_calls: int = 5) -> float:
     return statistics.median(samples)
 
 
-def speed(call: Callable[[], Any], audio_s: float, *, num_calls: int = 5) -> dict[str, float]:
+def speed(call: Callable[[], Any], audio_s: float, *, num_calls: int = 3) -> dict[str, float]:
     """Return milliseconds, audio seconds in a second, and the memory that the call needs above what is there."""
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -147,7 +151,7 @@ def kernels_of(call: Callable[[], Any], *, num_shown: int = 14) -> dict[str, str
     }
 
 
-def convolution_tflops(channels: int, taps: int, dtype: torch.dtype) -> dict[str, float]:
+def convolution_tflops(channels: int, taps: int, dtype: torch.dtype, *, is_ours_only: bool = False) -> dict[str, float]:
     """Return the speed of one convolution: in our kernel, in cuDNN as image rows, and as torch's one-dimensional one.
 
     The last two also with cuDNN's fastest algorithm instead of the one that it guesses.
@@ -159,13 +163,13 @@ def convolution_tflops(channels: int, taps: int, dtype: torch.dtype) -> dict[str
     rows = torch.randn(positions, channels, device=DEVICE, dtype=dtype)
     image = rows.T.contiguous()[None]
     tera = 2 * positions * channels * channels * taps / 1e12
-    ours = convolution.read_convolution(layer, DEVICE, dtype, is_fused=True)
+    ours = convolution.read_convolution(layer, convolution.Form(DEVICE, dtype, is_fused=True))
     is_inside = torch.ones(positions, dtype=torch.bool, device=DEVICE)
     do = Finish(ours.bias, activation=Snake(ours.bias.abs() + 1, 1 / (ours.bias.abs() + 1)))
     found = {}
     with torch.inference_mode():
         found["ours, finished"] = tera / timed_ms(partial(step, ours, do, rows, is_inside, rows)) * 1_000
-        for is_searching, how in ((False, "guessed"), (True, "searched")):
+        for is_searching, how in () if is_ours_only else ((False, "guessed"), (True, "searched")):
             with torch.backends.cudnn.flags(enabled=True, benchmark=is_searching, allow_tf32=True):
                 found[f"rows, {how}"] = tera / timed_ms(partial(convolution.convolve, ours, rows)) * 1_000
                 found[f"conv1d, {how}"] = tera / timed_ms(partial(layer, image)) * 1_000
@@ -177,7 +181,21 @@ def measure_stock_vocoder(run: Run, stock: Any) -> None:
     for number, length_s in ((1, 15.0), (8, 15.0), (32, 15.0)):
         mels = torch.stack(random_mels((length_s,) * number))
         call = partial(stock.inference, speech_feat=mels)
-        run.part(f"stock: {number} x {length_s:g} s", partial(speed, call, number * length_s, num_calls=3), needs_s=1)
+        run.part(f"stock: {number} x {length_s:g} s", partial(speed, call, number * length_s), needs_s=1)
+
+
+def tile_tflops(channels: int, dtype: torch.dtype) -> dict[str, float]:
+    """Return the speed of our kernel with other tiles: positions, warps, stages."""
+    chosen = stepkernel.TILES[channels]
+    found = {}
+    try:
+        for tile in ((128, 4, 3), (128, 8, 3), (128, 8, 4), (256, 8, 3), (64, 4, 4)):
+            stepkernel.TILES[channels] = tile
+            with contextlib.suppress(triton.runtime.errors.OutOfResources):
+                found[str(tile)] = convolution_tflops(channels, 7, dtype, is_ours_only=True)["ours, finished"]
+    finally:
+        stepkernel.TILES[channels] = chosen
+    return found
 
 
 def measure_vocoder(run: Run, stock: Any, wanted: Any, precision: VocoderPrecision, *options: bool) -> None:
@@ -194,7 +212,7 @@ def measure_vocoder(run: Run, stock: Any, wanted: Any, precision: VocoderPrecisi
         grown = (torch.cuda.memory_reserved() - before) / 2**20
         return {"seconds": round(time.monotonic() - begun_s, 1), "reserved_mib": round(grown)}
 
-    run.part(f"{form}: warm-up", warm_up, needs_s=8)
+    run.part(f"{form}: warm-up", warm_up, needs_s=4)
     run.part(f"{form}: error", partial(exactness, hift, wanted))
     shapes = [(f"{number} x {length_s:g} s", (length_s,) * number) for number, length_s in BATCHES]
     for name, lengths_s in [("32 mixed", MIXED_S * 4), *shapes]:
@@ -245,7 +263,7 @@ def measure_watermark(run: Run) -> None:
     with torch.inference_mode():
         for name, stock in (("GPU", on_gpu), ("CPU", on_cpu)):
             call = partial(stock.apply_watermark, pcm, sample_rate=RATE_HZ)
-            run.part(f"stock watermark on the {name}: 1 x 10 s", partial(speed, call, 10.0, num_calls=3))
+            run.part(f"stock watermark on the {name}: 1 x 10 s", partial(speed, call, 10.0))
 
 
 def main() -> None:
@@ -258,14 +276,17 @@ def main() -> None:
     try:
         stock = stock_vocoder().to(DEVICE)
         wanted = references(stock)
-        run.part("stock vocoder", partial(measure_stock_vocoder, run, stock))
-        for form in FORMS:
-            run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
+        run.part(str(FORMS[0]), partial(measure_vocoder, run, stock, wanted, *FORMS[0]))
         run.part("watermark", partial(measure_watermark, run))
+        for form in FORMS[1:]:
+            run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
         for dtype in (torch.float32, torch.bfloat16):
             for channels, taps in ((256, 7), (128, 7), (64, 3), (64, 11)):
                 name = f"convolution {channels} x {taps} {str(dtype).removeprefix('torch.')}, TFLOP/s"
                 run.part(name, partial(convolution_tflops, channels, taps, dtype), needs_s=1)
+        for channels in stepkernel.TILES:
+            run.part(f"tiles of {channels}, TFLOP/s", partial(tile_tflops, channels, torch.float32), needs_s=8)
+        run.part("stock vocoder", partial(measure_stock_vocoder, run, stock))
         for form in SLOW_FORMS:
             run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
     finally:

@@ -12,6 +12,24 @@ import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """In which form convolutions are run.
+
+    Attributes:
+        device: where.
+        dtype: of what goes in and comes out.
+        is_tf32: whether the tensor cores multiply float32 in TF32. They cut off the bits that it lacks; rounding the
+            weights and what goes in before makes the error of the samples a third.
+        is_fused: whether the kernel that also finishes is used where it can be (`stepkernel.py`), or cuDNN.
+    """
+
+    device: torch.device
+    dtype: torch.dtype = torch.float32
+    is_tf32: bool = False
+    is_fused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """A convolution that keeps the number of positions, or multiplies it.
 
@@ -30,17 +48,17 @@ class Convolution:
     by_tap: torch.Tensor | None = None
 
 
-def read_convolution(module: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool = False) -> Convolution:
+def read_convolution(module: Any, form: Form) -> Convolution:
     """Return a `Conv1d` that pads itself to an equal length; a weight norm is folded, the module stays as it is."""
     taps, dilation = module.kernel_size[0], module.dilation[0]
     assert module.stride == (1,)
     assert 2 * module.padding[0] == dilation * (taps - 1)
-    weight = module.weight.detach()
-    by_tap = weight.permute(2, 0, 1).to(device=device, dtype=dtype).contiguous() if is_fused else None
-    return Convolution(_placed(weight, device, dtype), module.bias.detach().float().to(device), dilation, by_tap=by_tap)
+    weight = _placed(module.weight, form)
+    by_tap = weight[:, :, 0].permute(2, 0, 1).contiguous() if form.is_fused else None
+    return Convolution(weight, _bias(module, form), dilation, by_tap=by_tap)
 
 
-def read_upsampling(module: Any, device: torch.device, dtype: torch.dtype) -> Convolution:
+def read_upsampling(module: Any, form: Form) -> Convolution:
     """Return a `ConvTranspose1d` as a plain convolution of three taps that makes `stride` positions of each.
 
     Position `stride * q + r` of the result is the sum over i of `weight[:, :, stride * (q - i) + r + padding]` times
@@ -56,13 +74,26 @@ def read_upsampling(module: Any, device: torch.device, dtype: torch.dtype) -> Co
             index = phase + padding - stride * ahead
             if 0 <= index < taps:
                 weight[phase, :, :, tap] = source[:, :, index].T
-    bias = module.bias.detach().float().to(device)
-    return Convolution(_placed(weight.flatten(0, 1), device, dtype), bias, factor=stride)
+    return Convolution(_placed(weight.flatten(0, 1), form), _bias(module, form), factor=stride)
 
 
-def _placed(weight: torch.Tensor, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    image: torch.Tensor = weight.detach().to(device=device, dtype=dtype)[:, :, None]
+def _placed(weight: torch.Tensor, form: Form) -> torch.Tensor:
+    weight = weight.detach().to(form.device)
+    image: torch.Tensor = (round_to_tf32(weight) if form.is_tf32 else weight.to(form.dtype))[:, :, None]
     return image.contiguous(memory_format=torch.channels_last)
+
+
+def _bias(module: Any, form: Form) -> torch.Tensor:
+    bias: torch.Tensor = module.bias.detach().float().to(form.device)
+    return bias
+
+
+def round_to_tf32(numbers: torch.Tensor) -> torch.Tensor:
+    """Return float32 numbers, each the nearest that TF32 has: 13 bits less."""
+    bits = numbers.float().contiguous().view(torch.int32)
+    rounded = ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+    # The bits of what is no number would become those of a zero.
+    return torch.where(numbers.isnan(), numbers.float(), rounded)
 
 
 def convolve(convolution: Convolution, rows: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
+from worker.engine.s3gen.convolution import round_to_tf32
+
 
 @dataclass(frozen=True, slots=True)
 class Snake:
@@ -39,12 +41,14 @@ class Finish:
         scale: factor of the sum.
         keeps_sum: whether the sum itself is wanted.
         activation: what is applied to the sum, or None if the activated sum is not wanted.
+        is_tf32: whether the activated sum is rounded to TF32, for the convolution that reads it (`convolution.Form`).
     """
 
     bias: torch.Tensor
     scale: float = 1.0
     keeps_sum: bool = True
     activation: Snake | Leaky | None = None
+    is_tf32: bool = False
 
 
 def finish(
@@ -66,7 +70,9 @@ def finish(
     for addend in addends:
         total = total + addend.float()
     total = torch.where(is_inside[:, None], total * do.scale, 0.0)
-    activated = None if do.activation is None else activate(do.activation, total).to(rows.dtype)
+    activated = None if do.activation is None else activate(do.activation, total)
+    if activated is not None:
+        activated = round_to_tf32(activated) if do.is_tf32 else activated.to(rows.dtype)
     return (total.to(rows.dtype) if do.keeps_sum else None), activated
 
 

@@ -60,6 +60,7 @@ def launch_finish(
         NUM_ADDENDS=len(addends),
         KEEPS_SUM=do.keeps_sum,
         ACTIVATION=kind,
+        IS_TF32=do.is_tf32,
         num_warps=4,
     )
     return total, activated
@@ -111,6 +112,7 @@ def finish_tile(  # type: ignore[no-untyped-def]
     NUM_ADDENDS: tl.constexpr,
     KEEPS_SUM: tl.constexpr,
     ACTIVATION: tl.constexpr,
+    IS_TF32: tl.constexpr,
 ):
     """Finish and store a tile [positions, channels] of sums that is in registers; `at` says where it lies in a row."""
     total += bias[None, :]
@@ -126,11 +128,15 @@ def finish_tile(  # type: ignore[no-untyped-def]
         total += inverse[None, :] * _squared_sine(total * alpha[None, :])
     if ACTIVATION == _LEAKY:
         total = tl.where(total > 0, total, total * slope)
+    if IS_TF32:
+        # Not what is no number: its bits would become those of a zero.
+        rounded = ((total.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+        total = tl.where(total == total, rounded, total)
     if ACTIVATION != _NOTHING:
         tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_positions"])  # type: ignore[untyped-decorator]
 def _finish(  # type: ignore[no-untyped-def]
     rows,
     is_inside,
@@ -149,6 +155,7 @@ def _finish(  # type: ignore[no-untyped-def]
     NUM_ADDENDS: tl.constexpr,
     KEEPS_SUM: tl.constexpr,
     ACTIVATION: tl.constexpr,
+    IS_TF32: tl.constexpr,
 ):
     """Finish POSITIONS positions of all channels."""
     position = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)
@@ -175,4 +182,5 @@ def _finish(  # type: ignore[no-untyped-def]
         NUM_ADDENDS,
         KEEPS_SUM,
         ACTIVATION,
+        IS_TF32,
     )

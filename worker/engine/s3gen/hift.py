@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
+from worker.engine.s3gen.convolution import Form
 from worker.engine.s3gen.rowgraph import RowGraph
 from worker.engine.s3gen.source import excite, pitch, read_source_weights
 from worker.engine.s3gen.spectrum import analyse, read_short_fourier, synthesise
@@ -78,8 +79,13 @@ class Hift:
         self._budgets_frames = tuple(sorted(budgets_frames))
         self._source = read_source_weights(mel2wav, self._device)
         self._fourier = read_short_fourier(mel2wav, self._device)
-        dtype = torch.bfloat16 if precision == "bf16" else torch.float32
-        self._trunk = read_trunk(mel2wav, self._device, dtype, is_fused=is_fused and precision != "fp32")
+        form = Form(
+            self._device,
+            dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
+            is_tf32=precision == "tf32" and self._device.type == "cuda",
+            is_fused=is_fused and precision != "fp32",
+        )
+        self._trunk = read_trunk(mel2wav, form)
         self._fade = fade.detach().to(device=self._device, dtype=torch.float32)
         self._max_magnitude, self._max_amplitude = 1e2, mel2wav.audio_limit
         self._num_mels = mel2wav.conv_pre.in_channels

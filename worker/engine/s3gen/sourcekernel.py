@@ -80,7 +80,7 @@ def _pick(numbers, index: tl.constexpr):  # type: ignore[no-untyped-def]
     return ((numbers[index] >> 8) + 1).to(tl.float32) * 5.9604644775390625e-8
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["num_samples"])  # type: ignore[untyped-decorator]
 def _source(  # type: ignore[no-untyped-def]
     source,
     pitch_hz,

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
     from worker.engine.s3gen.convolution import Convolution
     from worker.engine.s3gen.finish import Finish
 
-#: Positions of a tile by channels: a tile's sums, [positions, channels] float32, fill half of an SM's registers.
-_POSITIONS: Final = {64: 256, 128: 128, 256: 128}
+#: By channels: positions of a tile, warps that share it, and loads in flight ahead of their use.
+TILES: Final = {64: (128, 4, 4), 128: (128, 8, 3), 256: (128, 8, 3)}
 #: Bytes of a row that are multiplied at once: what a row of a shared-memory tile for the tensor cores holds.
 _DEPTH_BYTES: Final = 128
-_NUM_WARPS: Final = 8
-_NUM_STAGES: Final = 3
 
 
 def launch_step(
@@ -50,8 +48,8 @@ def launch_step(
     activated = None if do.activation is None else torch.empty_like(rows)
     kind, alpha, inverse, slope = unpack(do.activation, do.bias)
     first, second = (*addends, rows, rows)[:2]
-    tile = _POSITIONS[num_channels]
-    _step[(triton.cdiv(num_positions, tile),)](
+    num_tile_positions, num_warps, num_stages = TILES[num_channels]
+    _step[(triton.cdiv(num_positions, num_tile_positions),)](
         rows,
         weight,
         is_inside,
@@ -63,24 +61,26 @@ def launch_step(
         rows if total is None else total,
         rows if activated is None else activated,
         num_positions,
+        weight.shape[0],
         convolution.dilation,
         do.scale,
         slope,
-        TAPS=weight.shape[0],
         CHANNELS=num_channels,
-        POSITIONS=tile,
+        POSITIONS=num_tile_positions,
         DEPTH=min(num_channels, _DEPTH_BYTES // rows.element_size()),
         PRECISION="tf32" if rows.dtype == torch.float32 else "ieee",
         NUM_ADDENDS=len(addends),
         KEEPS_SUM=do.keeps_sum,
         ACTIVATION=kind,
-        num_warps=_NUM_WARPS,
-        num_stages=_NUM_STAGES,
+        IS_TF32=do.is_tf32,
+        num_warps=num_warps,
+        num_stages=num_stages,
     )
     return total, activated
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+# Compiled once for all lengths of row, taps and dilations: each kernel takes about a second to compile.
+@triton.jit(do_not_specialize=["num_positions", "taps", "dilation"])  # type: ignore[untyped-decorator]
 def _step(  # type: ignore[no-untyped-def]
     rows,
     weight,
@@ -93,10 +93,10 @@ def _step(  # type: ignore[no-untyped-def]
     total_out,
     activated_out,
     num_positions,
+    taps,
     dilation,
     scale,
     slope,
-    TAPS: tl.constexpr,
     CHANNELS: tl.constexpr,
     POSITIONS: tl.constexpr,
     DEPTH: tl.constexpr,
@@ -104,6 +104,7 @@ def _step(  # type: ignore[no-untyped-def]
     NUM_ADDENDS: tl.constexpr,
     KEEPS_SUM: tl.constexpr,
     ACTIVATION: tl.constexpr,
+    IS_TF32: tl.constexpr,
 ):
     """Make POSITIONS positions of all channels."""
     position = tl.program_id(0) * POSITIONS + tl.arange(0, POSITIONS)
@@ -111,10 +112,10 @@ def _step(  # type: ignore[no-untyped-def]
     depth = tl.arange(0, DEPTH)
     pieces: tl.constexpr = CHANNELS // DEPTH
     total = tl.zeros([POSITIONS, CHANNELS], tl.float32)
-    for number in tl.range(0, TAPS * pieces):
+    for number in tl.range(0, taps * pieces):
         tap = number // pieces
         at_depth = (number % pieces) * DEPTH + depth
-        seen = position + (tap - TAPS // 2) * dilation
+        seen = position + (tap - taps // 2) * dilation
         is_seen = (seen >= 0) & (seen < num_positions)
         # 32 bits hold the largest index up to 17 minutes on a row.
         left = tl.load(rows + seen[:, None] * CHANNELS + at_depth[None, :], mask=is_seen[:, None], other=0.0)
@@ -141,4 +142,5 @@ def _step(  # type: ignore[no-untyped-def]
         NUM_ADDENDS,
         KEEPS_SUM,
         ACTIVATION,
+        IS_TF32,
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 from worker.engine.s3gen.convolution import convolve
-from worker.engine.s3gen.finish import Finish, finish
+from worker.engine.s3gen.finish import finish
 from worker.engine.s3gen.step import step
 from worker.engine.s3gen.tape import Resolution, resolve
 
@@ -68,7 +68,7 @@ def _run_stage(stage: Stage, raised: torch.Tensor, source: torch.Tensor, at: Res
     mean = None
     for number, block in enumerate(stage.blocks):
         if number > 0:
-            opened = _open(block, total, at)
+            _, opened = finish(block.opening, total, at.is_inside)
         # The last block gives the activated mean only.
         so_far = () if mean is None else (mean,)
         mean, closed = _run_block(block, total, opened, at, *so_far)
@@ -84,13 +84,6 @@ def _lower(stage: Stage, source: torch.Tensor, num_positions: int) -> torch.Tens
     padded = torch.nn.functional.pad(source, (0, 0, stage.source_padding, behind))
     seen = padded.unfold(0, num_taps, stage.source_stride).reshape(num_positions, -1)
     return torch.nn.functional.linear(seen, stage.source_weight)
-
-
-def _open(block: ResidualBlock, total: torch.Tensor, at: Resolution) -> torch.Tensor:
-    """Return what the first convolution of a block reads."""
-    nothing = torch.zeros_like(block.opening.alpha)
-    _, opened = finish(Finish(nothing, keeps_sum=False, activation=block.opening), total, at.is_inside)
-    return opened
 
 
 def _run_block(

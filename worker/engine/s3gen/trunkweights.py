@@ -10,7 +10,7 @@ from typing import Any
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
-from worker.engine.s3gen.convolution import Convolution, read_convolution, read_upsampling
+from worker.engine.s3gen.convolution import Convolution, Form, read_convolution, read_upsampling
 from worker.engine.s3gen.finish import Finish, Leaky, Snake
 
 
@@ -19,12 +19,12 @@ class ResidualBlock:
     """Pairs of convolutions, each pair added to what goes into it.
 
     Attributes:
-        opening: the activation before the first convolution.
+        opening: what makes of the block's input what its first convolution reads.
         pairs: convolution, its finish, convolution, its finish. The last finish also adds and activates what the stage
             wants of the block's result.
     """
 
-    opening: Snake
+    opening: Finish
     pairs: tuple[tuple[Convolution, Finish, Convolution, Finish], ...]
 
     def closing(self, **changes: Any) -> ResidualBlock:
@@ -73,65 +73,58 @@ class TrunkWeights:
     dtype: torch.dtype
 
 
-def read_trunk(mel2wav: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool = False) -> TrunkWeights:
+def read_trunk(mel2wav: Any, form: Form) -> TrunkWeights:
     """Return the weights of a `HiFTGenerator`.
 
     Args:
         mel2wav: the vocoder.
-        device: where the weights go.
-        dtype: of all but the last convolution.
-        is_fused: whether the blocks run in the kernel that also finishes (`stepkernel.py`), which has no full float32.
+        form: of all but the last convolution, which is in float32.
     """
-    opening = read_convolution(mel2wav.conv_pre, device, dtype)
+    opening = read_convolution(mel2wav.conv_pre, replace(form, is_fused=False))
     # Before the last convolution chatterbox-tts leaves the slope to torch.
     slopes = [*[mel2wav.lrelu_slope] * (mel2wav.num_upsamples - 1), 0.01]
+    opened = Finish(opening.bias, keeps_sum=False, activation=Leaky(mel2wav.lrelu_slope), is_tf32=form.is_tf32)
     return TrunkWeights(
-        opening=(opening, Finish(opening.bias, keeps_sum=False, activation=Leaky(mel2wav.lrelu_slope))),
-        stages=tuple(
-            _read_stage(mel2wav, number, Leaky(slope), device, dtype, is_fused=is_fused)
-            for number, slope in enumerate(slopes)
-        ),
-        closing=read_convolution(mel2wav.conv_post, device, torch.float32),
-        dtype=dtype,
+        opening=(opening, opened),
+        stages=tuple(_read_stage(mel2wav, number, Leaky(slope), form) for number, slope in enumerate(slopes)),
+        closing=read_convolution(mel2wav.conv_post, Form(form.device, is_tf32=form.is_tf32)),
+        dtype=form.dtype,
     )
 
 
-def _read_stage(
-    mel2wav: Any, number: int, closing: Leaky, device: torch.device, dtype: torch.dtype, *, is_fused: bool
-) -> Stage:
+def _read_stage(mel2wav: Any, number: int, closing: Leaky, form: Form) -> Stage:
     num_blocks = mel2wav.num_kernels
     down = mel2wav.source_downs[number]
-    upsampling = read_upsampling(mel2wav.ups[number], device, dtype)
-    source_block = _read_block(mel2wav.source_resblocks[number], device, dtype, is_fused=is_fused)
-    *blocks, last = (
-        _read_block(block, device, dtype, is_fused=is_fused)
-        for block in mel2wav.resblocks[number * num_blocks : (number + 1) * num_blocks]
-    )
+    upsampling = read_upsampling(mel2wav.ups[number], form)
+    source_block = _read_block(mel2wav.source_resblocks[number], form)
+    chosen = mel2wav.resblocks[number * num_blocks : (number + 1) * num_blocks]
+    *others, last = (_read_block(block, form) for block in chosen)
+    blocks = (*others, last.closing(scale=1 / num_blocks, keeps_sum=False, activation=closing))
     source_bias = source_block.pairs[-1][3].bias + upsampling.bias
-    opening = (*blocks, last)[0].opening
     return Stage(
         upsampling=upsampling,
-        source_weight=down.weight.detach().flatten(1).to(device, dtype),
+        source_weight=down.weight.detach().flatten(1).to(form.device, form.dtype),
         source_stride=down.stride[0],
         source_padding=down.padding[0],
-        source_finish=Finish(down.bias.detach().float().to(device), activation=source_block.opening),
-        source_block=source_block.closing(bias=source_bias, activation=opening),
-        blocks=(*blocks, last.closing(scale=1 / num_blocks, keeps_sum=False, activation=closing)),
+        source_finish=replace(source_block.opening, bias=down.bias.detach().float().to(form.device), keeps_sum=True),
+        source_block=source_block.closing(bias=source_bias, activation=blocks[0].opening.activation),
+        blocks=blocks,
     )
 
 
-def _read_block(block: Any, device: torch.device, dtype: torch.dtype, *, is_fused: bool) -> ResidualBlock:
-    before = [_read_snake(snake, device) for snake in block.activations1]
-    between = [_read_snake(snake, device) for snake in block.activations2]
+def _read_block(block: Any, form: Form) -> ResidualBlock:
+    before = [_read_snake(snake, form) for snake in block.activations1]
+    between = [_read_snake(snake, form) for snake in block.activations2]
     following = [*before[1:], None]
     pairs = []
     for number, (one, two) in enumerate(zip(block.convs1, block.convs2, strict=True)):
-        narrow, wide = (read_convolution(each, device, dtype, is_fused=is_fused) for each in (one, two))
-        middle = Finish(narrow.bias, keeps_sum=False, activation=between[number])
-        pairs.append((narrow, middle, wide, Finish(wide.bias, activation=following[number])))
-    return ResidualBlock(before[0], tuple(pairs))
+        narrow, wide = (read_convolution(each, form) for each in (one, two))
+        middle = Finish(narrow.bias, keeps_sum=False, activation=between[number], is_tf32=form.is_tf32)
+        pairs.append((narrow, middle, wide, Finish(wide.bias, activation=following[number], is_tf32=form.is_tf32)))
+    nothing = torch.zeros_like(before[0].alpha)
+    return ResidualBlock(Finish(nothing, keeps_sum=False, activation=before[0], is_tf32=form.is_tf32), tuple(pairs))
 
 
-def _read_snake(snake: Any, device: torch.device) -> Snake:
-    alpha = snake.alpha.detach().float().to(device)
+def _read_snake(snake: Any, form: Form) -> Snake:
+    alpha = snake.alpha.detach().float().to(form.device)
     return Snake(alpha, 1.0 / (alpha + snake.no_div_by_zero))

@@ -8,6 +8,7 @@ import pytest
 import torch  # noqa: TID253 - the tests compare tensors
 from stockvocoder import speak_alone, stock_fade, stock_vocoder
 
+from worker.engine.s3gen.convolution import round_to_tf32
 from worker.engine.s3gen.hift import Hift
 from worker.engine.s3gen.source import pitch, read_source_weights
 from worker.errors import ModelLoadError
@@ -158,6 +159,16 @@ def test_half_precision_weights_are_refused(vocoder):
 
     with pytest.raises(ModelLoadError, match="float32"):
         Hift(Halved(), stock_fade(), device="cpu")
+
+
+def test_numbers_are_rounded_to_the_nearest_that_tf32_has():
+    step = 2.0**-10
+    numbers = torch.tensor([1 + 0.4 * step, 1 + 0.6 * step, -1 - 0.6 * step, 0.0, NAN, float("inf"), -float("inf")])
+
+    rounded = round_to_tf32(numbers)
+
+    wanted = torch.tensor([1.0, 1 + step, -1 - step, 0.0, NAN, float("inf"), -float("inf")])
+    torch.testing.assert_close(rounded, wanted, rtol=0, atol=0, equal_nan=True)
 
 
 def test_bfloat16_convolutions_stay_within_the_stated_tolerance(vocoder, mels, batch):
