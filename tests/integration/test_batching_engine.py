@@ -109,22 +109,38 @@ def test_memory_that_runs_out_changes_no_take(
     import torch
 
     speaker = next(iter(engine._speakers.values()))
-    is_full = {"decoder": True, "renderer": True}
+    decoder, renderer = speaker._decoder, speaker._renderer
+    step, render = decoder.step, renderer.render
+    preparation = speaker.loop.preparing._preparation
+    prepare, prepared, are_ready = preparation.prepare, [], threading.Event()
+    full: list[str] = []
 
-    def full_once(name: str, call):
-        def run(items, *arguments):
-            if len(items) > 1 and is_full.pop(name, False):
-                raise torch.OutOfMemoryError("CUDA out of memory")
-            return call(items, *arguments)
+    def note(request: SegmentRequest) -> object:
+        prepared.append(request)
+        if len(prepared) == len(REQUESTS):
+            are_ready.set()
+        return prepare(request)
 
-        return run
+    def step_where_two_do_not_fit(num_steps: int = 1) -> None:
+        assert are_ready.wait(DEADLINE_S)  # so that the second slot is taken while the first speaks
+        step(num_steps)  # what it leaves behind must not matter
+        if decoder.num_live > 1:
+            full.append("step")
+            raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(speaker._decoder, "admit", full_once("decoder", speaker._decoder.admit))
-    monkeypatch.setattr(speaker._renderer, "render", full_once("renderer", speaker._renderer.render))
+    def render_where_two_do_not_fit(speeches):
+        if len(speeches) > 1:
+            full.append("render")
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return render(speeches)
+
+    monkeypatch.setattr(preparation, "prepare", note)
+    monkeypatch.setattr(decoder, "step", step_where_two_do_not_fit)
+    monkeypatch.setattr(renderer, "render", render_where_two_do_not_fit)
     futures = [engine.submit(request) for request in REQUESTS]
     for future, take in zip(futures, alone, strict=True):
         assert_same(future.result(DEADLINE_S), take)
-    assert "decoder" not in is_full
+    assert "step" in full
 
 
 def test_a_drain_finishes_what_is_spoken_and_gives_the_rest_back(
