@@ -20,7 +20,7 @@ import torch  # noqa: TID253
 
 from bench.kernels.contexts import bench_attention
 from bench.kernels.products import bench_products
-from bench.kernels.search import compile_all
+from bench.kernels.search import NUM_ROWS, compile_all
 from bench.kernels.steps import bench_small, bench_step
 from bench.kernels.timing import say
 
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--tune", action="store_true")
     parser.add_argument("--results", type=Path)
     parser.add_argument("--only", nargs="*", help="step, small, attention, products; all of them if not given")
+    parser.add_argument("--rows", nargs="*", type=int, default=NUM_ROWS, help="heights of the products")
     arguments = parser.parse_args()
     torch.manual_seed(0)
     results: dict[str, Any] = {"machine": torch.cuda.get_device_name(), "torch": torch.__version__}
@@ -37,12 +38,12 @@ def main() -> None:
         "step": bench_step,
         "small": bench_small,
         "attention": lambda found: bench_attention(found, tune=arguments.tune),
-        "products": lambda found: bench_products(found, tune=arguments.tune),
+        "products": lambda found: bench_products(found, arguments.rows, tune=arguments.tune),
     }
     if arguments.only:
         sections = {name: sections[name] for name in arguments.only}
     if arguments.tune:
-        sections = {"compilation": lambda found: compile_all(), **sections}
+        sections = {"compilation": lambda found: compile_all(arguments.rows), **sections}
     for name, section in sections.items():
         begun = time.perf_counter()
         found = results.setdefault(name, {})

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import astuple
 from typing import Any
 
 import torch  # noqa: TID253
 import torch.nn.functional as F  # noqa: N812, TID253
 
-from bench.kernels.search import NUM_ROWS, SHAPES, candidates, multiply, rounded_candidates
+from bench.kernels import roundedmatmul
+from bench.kernels.search import SHAPES, candidates, multiply, rounded_candidates
 from bench.kernels.timing import COLD_BYTES, attempt, fastest, microseconds, say
 from worker.engine.kernels import reference
-from worker.engine.kernels.fused import matmul, roundedmatmul
+from worker.engine.kernels.fused import matmul
 from worker.engine.kernels.fused.tiles import Tile, gated_tile_for, tile_for
 
 #: Of the norm of a product: the last rounding to half precision, with a gate twice.
 MAX_ERROR = 1e-3
 
 
-def bench_products(results: dict[str, Any], *, tune: bool) -> None:
-    """Time the int8 product for each shape and number of rows, beside cuBLAS and bitsandbytes (without the gate)."""
+def bench_products(results: dict[str, Any], all_rows: Sequence[int], *, tune: bool) -> None:
+    """Time the int8 product for each shape and these numbers of rows, beside cuBLAS and bitsandbytes without gate."""
     try:
         import bitsandbytes  # noqa: F401 - registers its operations
     except ImportError:
         say("  bitsandbytes is not installed")
     for is_gated, shape in SHAPES:
         table = {}
-        for num_rows in NUM_ROWS:
+        for num_rows in all_rows:
             table[num_rows], entry = product_times(num_rows, shape, is_gated=is_gated, tune=tune)
             name = f"{'gated ' if is_gated else ''}{shape[0]}x{shape[1]} rows {num_rows}"
             results[name] = entry

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple
 from itertools import product
@@ -90,14 +90,14 @@ def compile_some(work: list[tuple[bool, Tile] | attention.Plan]) -> int:
     return failed
 
 
-def compile_all() -> None:
+def compile_all(all_rows: Sequence[int]) -> None:
     """Compile all candidates, in as many processes as there are cores for it."""
     begun = time.perf_counter()
     tiles = {
         # Two splits or eight are one compilation.
         (is_gated, Tile(*astuple(tile)[:3], min(tile.num_splits, 2), *astuple(tile)[4:]))
         for is_gated, shape in SHAPES
-        for num_rows in NUM_ROWS
+        for num_rows in all_rows
         for tile in candidates(num_rows, *shape, is_gated=is_gated)
         if tile.block_m
     }

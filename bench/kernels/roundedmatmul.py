@@ -1,11 +1,11 @@
-"""The product of bitsandbytes, activations rounded to int8 row by row, in two kernels; here to be measured.
+"""The product of bitsandbytes, activations rounded to int8 row by row, in two kernels: to compare with.
 
-Knows nothing of layers. Dettmers et al. 2022, arXiv 2208.07339, section 2.1, without outliers.
+Dettmers et al. 2022, arXiv 2208.07339, section 2.1, without outliers.
 """
 
 from __future__ import annotations
 
-import torch  # noqa: TID253 - imported with the engine that needs it
+import torch  # noqa: TID253
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
