@@ -6,6 +6,7 @@ Knows nothing of which layers there are. On CUDA it is one kernel (`finishkernel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
@@ -51,9 +52,7 @@ class Finish:
     is_tf32: bool = False
 
 
-def finish(
-    do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+def finish(do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor) -> tuple[Any, Any]:
     """Return the sum and the activated sum, each [P, C] in the precision of the rows, zero in gaps.
 
     Args:

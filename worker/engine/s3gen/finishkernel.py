@@ -23,9 +23,7 @@ _SNAKE: Final = tl.constexpr(1)
 _LEAKY: Final = tl.constexpr(2)
 
 
-def launch_finish(
-    do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+def launch_finish(do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor) -> tuple[Any, Any]:
     """Launch the kernel: see `finish.finish`.
 
     Args:

@@ -7,7 +7,7 @@ and repeats itself, so what it makes of single impulses says all about it, and a
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch  # noqa: TID253 - the watermark is applied where the GPU is
@@ -57,4 +57,5 @@ def _measure(from_hz: int, to_hz: int, num_in: int, num_out: int) -> np.ndarray:
     responses = librosa.resample(signals, orig_sr=from_hz, target_sr=to_hz)
     inputs = np.arange(-_REACH_SAMPLES, num_in + _REACH_SAMPLES)[:, None]
     outputs = np.arange(num_out)[None, :]
-    return responses[inputs % phases, middle * steps + outputs - inputs // phases * steps].astype(np.float32)
+    taps: np.ndarray[Any, Any] = responses[inputs % phases, middle * steps + outputs - inputs // phases * steps]
+    return taps.astype(np.float32)

@@ -36,7 +36,7 @@ class RowGraph:
         """
         self._mels = torch.zeros(num_frames, num_mels, device=device)
         self._owners = torch.zeros(3, num_frames, dtype=torch.int64, device=device)
-        stream = torch.cuda.Stream(device)
+        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream(device))
         with torch.cuda.stream(stream):
             # cuDNN chooses its algorithms and Triton compiles here: neither may happen while a graph is recorded.

@@ -5,7 +5,7 @@ Knows nothing of layers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from worker.engine.s3gen.convolution import Convolution, convolve
 from worker.engine.s3gen.finish import Finish, finish
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def step(
     convolution: Convolution, do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[Any, Any]:
     """Return what `finish` makes of the convolution of rows [P, C]: the sum and the activated sum."""
     if convolution.by_tap is not None and rows.is_cuda:
         from worker.engine.s3gen.stepkernel import launch_step

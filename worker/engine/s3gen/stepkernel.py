@@ -9,7 +9,7 @@ the tile where it is, in registers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch  # noqa: TID253 - imported on CUDA only
 import triton  # type: ignore[import-untyped]
@@ -29,7 +29,7 @@ _DEPTH_BYTES: Final = 128
 
 def launch_step(
     convolution: Convolution, do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *addends: torch.Tensor
-) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+) -> tuple[Any, Any]:
     """Launch the kernel: `finish(do, convolve(convolution, rows), is_inside, *addends)`, sums not rounded between.
 
     Args:
