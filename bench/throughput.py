@@ -146,7 +146,9 @@ def main() -> None:
     options = parser.parse_args()
 
     result: dict[str, Any] = {
-        "command": " ".join(["python", "bench/throughput.py", *sys.argv[1:]]),
+        "command": " ".join(["python bench/throughput.py CHECKPOINT", *sys.argv[1:]]).replace(
+            f" {options.checkpoint}", ""
+        ),
         "gpu": torch.cuda.get_device_name() if options.device == "cuda" else None,
         "settings": {
             "weights": "random, full size",
