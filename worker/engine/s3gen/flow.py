@@ -28,8 +28,9 @@ from worker.errors import SynthesisError
 MAX_ENCODER_AREA: Final = 16_000_000
 
 
-#: `fp32` gives what chatterbox-tts gives; `bf16` multiplies in bf16 and keeps state, sums and norms of the encoder in
-#: float32.
+#: `fp32` gives what chatterbox-tts gives, to 1e-5 of mels that reach 6. `bf16` multiplies in bf16 and keeps the
+#: solver's state and the encoder's sums and norms in float32: after ten steps its mels are 1.2 % off, by root of mean
+#: squares; those of chatterbox-tts under autocast are 3 to 4 % off.
 FlowPrecision = Literal["fp32", "bf16"]
 
 
