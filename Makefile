@@ -57,9 +57,12 @@ unit: $(FULL_STAMP) ## tests of one part each, seconds
 integration: $(FULL_STAMP) ## tests on a real Valkey, S3 server and workers, minutes
 	$(BIN)/python -m pytest -m "integration and not gpu" $(SIDE_BY_SIDE)
 
+# Those that need no GPU, no checkpoint and no argument; `make bench BENCHMARKS=submit` runs one.
+BENCHMARKS ?= assembly submit workers pipeline hear_book
+
 .PHONY: bench
 bench: $(FULL_STAMP) ## print the benchmarks' figures and keep them in bench/results/
-	for script in $$(grep -l '__main__' bench/*.py); do PYTHONPATH=. $(BIN)/python "$$script"; done
+	for name in $(BENCHMARKS); do $(BIN)/python -m "bench.$$name"; done
 
 .PHONY: requirements
 requirements: $(UV_STAMP) ## compile requirements/*.txt anew from pyproject.toml, taking newer versions
