@@ -29,7 +29,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 @cache
 def s3gen() -> Any:
-    torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from chatterbox.models.s3gen import S3Gen

@@ -25,7 +25,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 @cache
 def parts() -> tuple[Any, Any]:
-    torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import perth

@@ -29,14 +29,6 @@ NUM_DETECTABLE = 3
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def perth_watermarker() -> Any:
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
