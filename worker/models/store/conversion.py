@@ -43,7 +43,9 @@ def convert(source: Path, target: Path, *, source_sha256: str) -> None:
     # A folder of its own: nothing is there to be imported by mistake, and nothing stays behind.
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=target.parent) as folder:
         fresh = Path(folder) / "tensors"
-        command = [sys.executable, "-s", "-B", "-m", __spec__.name, str(source.absolute()), str(fresh), source_sha256]
+        # Absolute: the child runs in another folder.
+        paths = [str(path.absolute()) for path in (source, fresh)]
+        command = [sys.executable, "-s", "-B", "-m", __spec__.name, *paths, source_sha256]
         try:
             done = subprocess.run(
                 command, cwd=folder, env=_child_environment(), capture_output=True, timeout=_TIMEOUT_S, check=False

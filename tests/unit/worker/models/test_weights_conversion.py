@@ -82,6 +82,14 @@ def test_converted_bytes_are_the_same_every_time(tmp_path: Path) -> None:
     assert len({copy.read_bytes() for copy in copies}) == 1
 
 
+def test_a_folder_may_be_named_from_where_one_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the child, which runs elsewhere, wrote a path that was relative to its parent: every `.pt` was refused."""
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "ve.pt").write_bytes(torch_bytes(small_state(1)))
+    monkeypatch.chdir(tmp_path)
+    assert_equal_tensors(load_state(Path("weights/ve.pt")), small_state(1))
+
+
 def test_the_second_start_reads_the_copy_and_converts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "ve.pt"
     path.write_bytes(torch_bytes(small_state(1)))
