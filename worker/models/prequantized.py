@@ -121,11 +121,13 @@ def load_quantized_t3(path: Path, device: str | torch.device, *, threshold: floa
 
 def _empty_layers(t3: nn.Module, *, threshold: float) -> None:
     from torch import nn
+    from transformers.initialization import no_init_weights
 
-    for parent in list(t3.modules()):
-        for name, child in list(parent._modules.items()):
-            if isinstance(child, nn.Linear):
-                setattr(parent, name, empty_int8_layer(child, threshold=threshold))
+    with no_init_weights():
+        for parent in list(t3.modules()):
+            for name, child in list(parent._modules.items()):
+                if isinstance(child, nn.Linear):
+                    setattr(parent, name, empty_int8_layer(child, threshold=threshold))
 
 
 def _row_scales(layer: Any) -> Any:

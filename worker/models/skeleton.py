@@ -55,11 +55,13 @@ def empty_t3(sizes: T3Sizes) -> Any:
     import torch
     from chatterbox.models.t3 import T3
     from chatterbox.models.t3.modules.t3_config import T3Config
+    from transformers.initialization import no_init_weights
     from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
     config = T3Config(text_tokens_dict_size=sizes.text_vocabulary)
     config.llama_config_name = _llama_config_name(sizes)
-    with torch.device("meta"):
+    # Drawing random weights takes half of the time even where there is no memory to draw them into.
+    with torch.device("meta"), no_init_weights():
         t3 = T3(config)
     # The one part of T3 that is computed and not stored.
     t3.tfmr.rotary_emb = LlamaRotaryEmbedding(config=t3.cfg)
