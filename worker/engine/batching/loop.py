@@ -20,7 +20,7 @@ from worker.engine.batching.gauges import Gauges, Rate
 from worker.engine.batching.inflight import InFlight
 from worker.engine.batching.ports import Decoder, Device, Preparation, Renderer
 from worker.engine.batching.preparing import Preparing
-from worker.engine.batching.rendering import PATIENCE_S, Rendering
+from worker.engine.batching.rendering import Rendering, patience_s
 from worker.engine.batching.settling import Settling, Sound
 from worker.engine.batching.stageclock import StageClock
 from worker.engine.batching.stagethread import StageThread
@@ -47,7 +47,7 @@ class BatchingLoop:
         device: Device,
         sound: Sound,
         policy: DecodePolicy | None = None,
-        render_patience_s: float = PATIENCE_S,
+        render_patience_s: float | None = None,
         clock: Callable[[], float] = time.monotonic,
         name: str = "engine",
     ) -> None:
@@ -79,7 +79,7 @@ class BatchingLoop:
             speak_again=self.decoding.speak_again,
             settle=self.settling.settle,
             on_progress=self._in_flight.progress,
-            patience_s=render_patience_s,
+            patience_s=patience_s(decoder.num_slots) if render_patience_s is None else render_patience_s,
         )
         self.preparing = Preparing(
             preparation, decoder, device, hand_on=self.decoding.inbox.put, settle=self.settling.settle

@@ -24,9 +24,19 @@ from worker.engine.batching.stageclock import StageClock
 from worker.engine.batching.utterance import Utterance
 from worker.errors import NoSpeechError, SynthesisError
 
-#: Speeches trickle in one by one while many are decoded, and a batch of one takes half as long as one of four: so the
-#: first waits a little for the next ones, unless nothing is being decoded.
-PATIENCE_S: Final = 0.1
+#: Seconds that a speech waits for others at least, and for each slot that there is.
+_PATIENCE_S: Final = 0.1
+_PATIENCE_PER_SLOT_S: Final = 0.006
+
+
+def patience_s(num_slots: int) -> float:
+    """Return how long a speech waits for others while there are any being decoded.
+
+    Speeches trickle in one by one, and a batch of one takes half as long as one of four. Of 128 slots one speech comes
+    every 45 ms, so 17 come in these 0.8 s: a batch of 19 is 1.3 times as fast as one of 6, and 5 % slower than one of
+    38 (`bench/results/flow.json`). Where few slots speak there are few to wait for.
+    """
+    return max(_PATIENCE_S, _PATIENCE_PER_SLOT_S * num_slots)
 
 
 class SpeakAgain(Protocol):
@@ -76,7 +86,7 @@ class Rendering:
         speak_again: SpeakAgain,
         settle: Settle,
         on_progress: Callable[[], None],
-        patience_s: float = PATIENCE_S,
+        patience_s: float,
     ) -> None:
         """Take what a turn needs.
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from producer.contract.routing import Priority
 from worker.engine.batching.decodepolicy import DecodePolicy
-from worker.engine.batching.rendering import Pending, within
+from worker.engine.batching.rendering import Pending, patience_s, within
 from worker.engine.batching.scheduler import Patience, Scheduler
 from worker.engine.batching.utterance import Utterance
 
@@ -131,6 +131,11 @@ def test_speeches_wait_for_each_other_while_more_are_to_come_and_not_when_they_f
     bench.clock.now_s += 0.11
     bench.turn(2)
     assert rendered(bench) == [[0, 1, 2]]
+
+
+@pytest.mark.parametrize(("num_slots", "seconds"), [(1, 0.1), (16, 0.1), (128, 0.77)])
+def test_a_large_engine_waits_longer_for_a_batch(num_slots, seconds):
+    assert patience_s(num_slots) == pytest.approx(seconds, abs=0.01)
 
 
 def test_speeches_that_fill_a_batch_do_not_wait():
