@@ -29,13 +29,9 @@ warnings.simplefilter("ignore")
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402, TID253
-import triton  # noqa: E402
 from stockvocoder import speak_alone, stock_fade, stock_vocoder  # noqa: E402
 
-from worker.engine.s3gen import convolution, stepkernel  # noqa: E402
-from worker.engine.s3gen.finish import Finish, Snake  # noqa: E402
 from worker.engine.s3gen.hift import Hift, VocoderPrecision  # noqa: E402
-from worker.engine.s3gen.step import step  # noqa: E402
 from worker.engine.s3gen.watermark import Watermark  # noqa: E402
 from worker.models.watermark import detect_watermark  # noqa: E402
 
@@ -45,18 +41,8 @@ DEVICE = torch.device("cuda")
 #: What a batch of the farm looks like: 4 to 25 s, 15.6 s on the average.
 MIXED_S = (15.6, 8.0, 22.0, 4.0, 25.0, 13.0, 18.0, 19.2)
 BATCHES = ((1, 15.0), (8, 15.0), (32, 15.0), (32, 4.0))
-#: Precision, whether convolutions run in our own kernel, and whether cuDNN searches for its fastest algorithms.
-FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (
-    ("tf32", False, False),
-    ("tf32", True, False),
-    ("bf16", True, False),
-)
-#: What takes long to warm up; measured last.
-SLOW_FORMS: tuple[tuple[VocoderPrecision, bool, bool], ...] = (
-    ("bf16", False, False),
-    ("tf32", False, True),
-    ("fp32", False, False),
-)
+#: Precision, and whether cuDNN searches for its fastest algorithms.
+FORMS: tuple[tuple[VocoderPrecision, bool], ...] = (("tf32", False), ("bf16", False), ("tf32", True), ("fp32", False))
 #: Lengths of a row: what these batches need.
 ROWS_FRAMES = (1_024, 8_192)
 
@@ -151,31 +137,6 @@ def kernels_of(call: Callable[[], Any], *, num_shown: int = 14) -> dict[str, str
     }
 
 
-def convolution_tflops(channels: int, taps: int, dtype: torch.dtype, *, is_ours_only: bool = False) -> dict[str, float]:
-    """Return the speed of one convolution: in our kernel, in cuDNN as image rows, and as torch's one-dimensional one.
-
-    The last two also with cuDNN's fastest algorithm instead of the one that it guesses.
-    """
-    positions = 4_096 * {256: 8, 128: 40, 64: 120}[channels]
-    layer = torch.nn.Conv1d(
-        channels, channels, taps, padding=3 * (taps - 1) // 2, dilation=3, device=DEVICE, dtype=dtype
-    )
-    rows = torch.randn(positions, channels, device=DEVICE, dtype=dtype)
-    image = rows.T.contiguous()[None]
-    tera = 2 * positions * channels * channels * taps / 1e12
-    ours = convolution.read_convolution(layer, convolution.Form(DEVICE, dtype, is_fused=True))
-    is_inside = torch.ones(positions, dtype=torch.bool, device=DEVICE)
-    do = Finish(ours.bias, activation=Snake(ours.bias.abs() + 1, 1 / (ours.bias.abs() + 1)))
-    found = {}
-    with torch.inference_mode():
-        found["ours, finished"] = tera / timed_ms(partial(step, ours, do, rows, is_inside, rows)) * 1_000
-        for is_searching, how in () if is_ours_only else ((False, "guessed"), (True, "searched")):
-            with torch.backends.cudnn.flags(enabled=True, benchmark=is_searching, allow_tf32=True):
-                found[f"rows, {how}"] = tera / timed_ms(partial(convolution.convolve, ours, rows)) * 1_000
-                found[f"conv1d, {how}"] = tera / timed_ms(partial(layer, image)) * 1_000
-    return {name: round(value) for name, value in found.items()}
-
-
 def measure_stock_vocoder(run: Run, stock: Any) -> None:
     """Measure chatterbox-tts' own vocoder."""
     for number, length_s in ((1, 15.0), (8, 15.0), (32, 15.0)):
@@ -184,28 +145,13 @@ def measure_stock_vocoder(run: Run, stock: Any) -> None:
         run.part(f"stock: {number} x {length_s:g} s", partial(speed, call, number * length_s), needs_s=1)
 
 
-def tile_tflops(channels: int, dtype: torch.dtype) -> dict[str, float]:
-    """Return the speed of our kernel with other tiles: positions, warps, stages."""
-    chosen = stepkernel.TILES[channels]
-    found = {}
-    try:
-        for tile in ((128, 4, 3), (128, 8, 3), (128, 8, 4), (256, 8, 3), (64, 4, 4)):
-            stepkernel.TILES[channels] = tile
-            with contextlib.suppress(triton.runtime.errors.OutOfResources):
-                found[str(tile)] = convolution_tflops(channels, 7, dtype, is_ours_only=True)["ours, finished"]
-    finally:
-        stepkernel.TILES[channels] = chosen
-    return found
-
-
-def measure_vocoder(run: Run, stock: Any, wanted: Any, precision: VocoderPrecision, *options: bool) -> None:
+def measure_vocoder(run: Run, stock: Any, wanted: Any, precision: VocoderPrecision, is_searching: bool) -> None:
     """Measure one form of ours: exactness, time to make its graphs, speed, and which kernels take it."""
-    is_fused, is_searching = options
-    form = f"{precision}{' fused' * is_fused}{' searched' * is_searching}"
-    hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, is_fused=is_fused, budgets_frames=ROWS_FRAMES)
+    form = f"{precision}{' searched' * is_searching}"
+    hift = Hift(stock, stock_fade(), device=DEVICE, precision=precision, budgets_frames=ROWS_FRAMES)
     run.part(f"{form}: error without graphs", partial(exactness, hift, wanted))
 
-    def warm_up(hift: Hift = hift, is_searching: bool = is_searching) -> dict[str, float]:
+    def warm_up(hift: Hift = hift) -> dict[str, float]:
         begun_s, before = time.monotonic(), torch.cuda.memory_reserved()
         hift.warm_up(is_searching=is_searching)
         torch.cuda.synchronize()
@@ -280,15 +226,7 @@ def main() -> None:
         run.part("watermark", partial(measure_watermark, run))
         for form in FORMS[1:]:
             run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
-        for dtype in (torch.float32, torch.bfloat16):
-            for channels, taps in ((256, 7), (128, 7), (64, 3), (64, 11)):
-                name = f"convolution {channels} x {taps} {str(dtype).removeprefix('torch.')}, TFLOP/s"
-                run.part(name, partial(convolution_tflops, channels, taps, dtype), needs_s=1)
-        for channels in stepkernel.TILES:
-            run.part(f"tiles of {channels}, TFLOP/s", partial(tile_tflops, channels, torch.float32), needs_s=8)
         run.part("stock vocoder", partial(measure_stock_vocoder, run, stock))
-        for form in SLOW_FORMS:
-            run.part(str(form), partial(measure_vocoder, run, stock, wanted, *form))
     finally:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         about = {

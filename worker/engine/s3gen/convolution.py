@@ -20,13 +20,11 @@ class Form:
         dtype: of what goes in and comes out.
         is_tf32: whether the tensor cores multiply float32 in TF32. They cut off the bits that it lacks; rounding the
             weights and what goes in before makes the error of the samples a third.
-        is_fused: whether the kernel that also finishes is used where it can be (`stepkernel.py`), or cuDNN.
     """
 
     device: torch.device
     dtype: torch.dtype = torch.float32
     is_tf32: bool = False
-    is_fused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +36,12 @@ class Convolution:
         bias: [C_out] float32; not added by `convolve`.
         dilation: positions between taps.
         factor: positions that come out for each that goes in; their channels lie side by side in C_out.
-        by_tap: [taps, C_out, C_in], the weight once more, for the kernel that also finishes; None where cuDNN is used.
     """
 
     weight: torch.Tensor
     bias: torch.Tensor
     dilation: int = 1
     factor: int = 1
-    by_tap: torch.Tensor | None = None
 
 
 def read_convolution(module: Any, form: Form) -> Convolution:
@@ -53,9 +49,7 @@ def read_convolution(module: Any, form: Form) -> Convolution:
     taps, dilation = module.kernel_size[0], module.dilation[0]
     assert module.stride == (1,)
     assert 2 * module.padding[0] == dilation * (taps - 1)
-    weight = _placed(module.weight, form)
-    by_tap = weight[:, :, 0].permute(2, 0, 1).contiguous() if form.is_fused else None
-    return Convolution(weight, _bias(module, form), dilation, by_tap=by_tap)
+    return Convolution(_placed(module.weight, form), _bias(module, form), dilation)
 
 
 def read_upsampling(module: Any, form: Form) -> Convolution:

@@ -38,7 +38,7 @@ def launch_finish(do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *adde
     assert all(each.is_contiguous() and each.shape == rows.shape for each in (rows, *addends))
     total = torch.empty_like(rows) if do.keeps_sum else None
     activated = None if do.activation is None else torch.empty_like(rows)
-    kind, alpha, inverse, slope = unpack(do.activation, do.bias)
+    kind, alpha, inverse, slope = _unpack(do.activation, do.bias)
     first, second = (*addends, rows, rows)[:2]
     _finish[(triton.cdiv(num_positions, _BLOCK // num_channels),)](
         rows,
@@ -64,7 +64,7 @@ def launch_finish(do: Finish, rows: torch.Tensor, is_inside: torch.Tensor, *adde
     return total, activated
 
 
-def unpack(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
+def _unpack(activation: Snake | Leaky | None, unused: torch.Tensor) -> tuple[int, Any, Any, float]:
     """Return for a kernel the kind of activation and its numbers, `unused` where it has none."""
     match activation:
         case Snake(alpha, inverse):
@@ -90,48 +90,6 @@ def _squared_sine(angle):  # type: ignore[no-untyped-def]
     series = -0.16666657096446294 + square * (8.333017290153002e-3 + square * series)
     sine = rest + rest * square * series
     return sine * sine
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def finish_tile(  # type: ignore[no-untyped-def]
-    total,
-    at,
-    is_there,
-    is_kept,
-    bias,
-    first,
-    second,
-    alpha,
-    inverse,
-    total_out,
-    activated_out,
-    scale,
-    slope,
-    NUM_ADDENDS: tl.constexpr,
-    KEEPS_SUM: tl.constexpr,
-    ACTIVATION: tl.constexpr,
-    IS_TF32: tl.constexpr,
-):
-    """Finish and store a tile [positions, channels] of sums that is in registers; `at` says where it lies in a row."""
-    total += bias[None, :]
-    if NUM_ADDENDS > 0:
-        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
-    if NUM_ADDENDS > 1:
-        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
-    # Selected, not multiplied: what is in a gap may be no number.
-    total = tl.where(is_kept[:, None], total * scale, 0.0)
-    if KEEPS_SUM:
-        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
-    if ACTIVATION == _SNAKE:
-        total += inverse[None, :] * _squared_sine(total * alpha[None, :])
-    if ACTIVATION == _LEAKY:
-        total = tl.where(total > 0, total, total * slope)
-    if IS_TF32:
-        # Not what is no number: its bits would become those of a zero.
-        rounded = ((total.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
-        total = tl.where(total == total, rounded, total)
-    if ACTIVATION != _NOTHING:
-        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)
 
 
 @triton.jit(do_not_specialize=["num_positions"])  # type: ignore[untyped-decorator]
@@ -163,22 +121,22 @@ def _finish(  # type: ignore[no-untyped-def]
     at = position.to(tl.int64)[:, None] * CHANNELS + channel[None, :]
     total = tl.load(rows + at, mask=is_there, other=0.0).to(tl.float32)
     is_kept = tl.load(is_inside + position, mask=position < num_positions, other=0) != 0
-    finish_tile(
-        total,
-        at,
-        is_there,
-        is_kept,
-        tl.load(bias + channel),
-        first,
-        second,
-        tl.load(alpha + channel),
-        tl.load(inverse + channel),
-        total_out,
-        activated_out,
-        scale,
-        slope,
-        NUM_ADDENDS,
-        KEEPS_SUM,
-        ACTIVATION,
-        IS_TF32,
-    )
+    total += tl.load(bias + channel)[None, :]
+    if NUM_ADDENDS > 0:
+        total += tl.load(first + at, mask=is_there, other=0.0).to(tl.float32)
+    if NUM_ADDENDS > 1:
+        total += tl.load(second + at, mask=is_there, other=0.0).to(tl.float32)
+    # Selected, not multiplied: what is in a gap may be no number.
+    total = tl.where(is_kept[:, None], total * scale, 0.0)
+    if KEEPS_SUM:
+        tl.store(total_out + at, total.to(total_out.dtype.element_ty), mask=is_there)
+    if ACTIVATION == _SNAKE:
+        total += tl.load(inverse + channel)[None, :] * _squared_sine(total * tl.load(alpha + channel)[None, :])
+    if ACTIVATION == _LEAKY:
+        total = tl.where(total > 0, total, total * slope)
+    if IS_TF32:
+        # Not what is no number: its bits would become those of a zero.
+        rounded = ((total.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+        total = tl.where(total == total, rounded, total)
+    if ACTIVATION != _NOTHING:
+        tl.store(activated_out + at, total.to(activated_out.dtype.element_ty), mask=is_there)

@@ -56,7 +56,6 @@ class Hift:
         *,
         device: torch.device | str,
         precision: VocoderPrecision = "fp32",
-        is_fused: bool = False,
         budgets_frames: Sequence[int] = BUDGETS_FRAMES,
     ) -> None:
         """Read the weights of chatterbox-tts' vocoder; the module itself is neither changed nor kept.
@@ -66,7 +65,6 @@ class Hift:
             fade: [S] float32, what the first samples of every utterance are multiplied by (`S3Gen.trim_fade`).
             device: where to run.
             precision: of the convolutions. Off CUDA all of them are float32, apart from bf16.
-            is_fused: on CUDA, convolve in a kernel of ours that also does what follows, not in cuDNN. Not for `fp32`.
             budgets_frames: lengths of a row that `warm_up` makes graphs for; the longest is the longest row.
 
         Raises:
@@ -83,7 +81,6 @@ class Hift:
             self._device,
             dtype=torch.bfloat16 if precision == "bf16" else torch.float32,
             is_tf32=precision == "tf32" and self._device.type == "cuda",
-            is_fused=is_fused and precision != "fp32",
         )
         self._trunk = read_trunk(mel2wav, form)
         self._fade = fade.detach().to(device=self._device, dtype=torch.float32)

@@ -16,7 +16,6 @@ import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 from worker.engine.s3gen.convolution import convolve
 from worker.engine.s3gen.finish import finish
-from worker.engine.s3gen.step import step
 from worker.engine.s3gen.tape import Resolution, resolve
 
 if TYPE_CHECKING:
@@ -99,7 +98,7 @@ def _run_block(
         addends: [P, C], added to the block's result.
     """
     for number, (narrow, middle, wide, last) in enumerate(block.pairs, start=1):
-        _, between = step(narrow, middle, opened, at.is_inside)
+        _, between = finish(middle, convolve(narrow, opened), at.is_inside)
         others = addends if number == len(block.pairs) else ()
-        total, opened = step(wide, last, between, at.is_inside, total, *others)
+        total, opened = finish(last, convolve(wide, between), at.is_inside, total, *others)
     return total, opened

@@ -80,7 +80,7 @@ def read_trunk(mel2wav: Any, form: Form) -> TrunkWeights:
         mel2wav: the vocoder.
         form: of all but the last convolution, which is in float32.
     """
-    opening = read_convolution(mel2wav.conv_pre, replace(form, is_fused=False))
+    opening = read_convolution(mel2wav.conv_pre, form)
     # Before the last convolution chatterbox-tts leaves the slope to torch.
     slopes = [*[mel2wav.lrelu_slope] * (mel2wav.num_upsamples - 1), 0.01]
     opened = Finish(opening.bias, keeps_sum=False, activation=Leaky(mel2wav.lrelu_slope), is_tf32=form.is_tf32)
