@@ -138,7 +138,7 @@ def test_a_device_side_assert_fails_all_at_once_and_as_retryable(full_checkpoint
     finished = subprocess.run(
         [sys.executable, "-c", _FAULTY, str(folder), str(tmp_path)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
