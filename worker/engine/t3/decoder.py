@@ -71,7 +71,7 @@ class Decoder:
         Args:
             t3: on the device, in the precision. Its layers are joined in place; it can still be used otherwise.
             precision: of its weights.
-            num_slots: see the class; `slot_bytes` says what one takes.
+            num_slots: see the class; `worker.engine.t3.slotsize` says what one takes.
             max_positions: voice, text and speech of a prompt together.
             device: where T3 is.
             draw_noise: another source of randomness, for tests.
@@ -110,11 +110,6 @@ class Decoder:
         sampler = Sampler(self._state, stop_token=weights.stop_token, draw_noise=draw_noise)
         step = DecodeStep(weights, self._transformer, self._state, self._lanes, sampler, alignment=self._alignment)
         self._graphs = StepGraphs(step)
-
-    @staticmethod
-    def slot_bytes(t3: Any, *, max_positions: int) -> int:
-        """Return how much memory of the device a slot takes, its two rows together."""
-        return 2 * (KVCache.row_bytes(t3, max_positions) + SlotState.row_bytes(t3, max_positions))
 
     @property
     def num_live(self) -> int:

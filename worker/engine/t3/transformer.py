@@ -52,11 +52,11 @@ class Transformer:
         lengths = positions + 1
 
         def attend(index: int, qkv: torch.Tensor) -> torch.Tensor:
-            k_cache, v_cache = self._cache.layer(index)
-            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, rows, positions, k_cache, v_cache)
+            layer = self._cache.layer(index)
+            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, rows, positions, layer)
             if watch is not None:
                 watch(index, q)
-            return decode_attention(q, k_cache, v_cache, rows, lengths).flatten(1)
+            return decode_attention(q, layer, rows, lengths).flatten(1)
 
         return self._run(hidden, attend)
 
@@ -79,12 +79,13 @@ class Transformer:
         last = len(self._weights.layers) - 1
 
         def attend(index: int, qkv: torch.Tensor) -> torch.Tensor | None:
-            k_cache, v_cache = self._cache.layer(index)
-            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, flat_rows, flat_positions, k_cache, v_cache)
+            layer = self._cache.layer(index)
+            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, flat_rows, flat_positions, layer)
             if index == last:
                 return None
             q = q.view(num_rows, num_tokens, *q.shape[1:]).transpose(1, 2)
-            attended = F.scaled_dot_product_attention(q, k_cache[rows, :, :end], v_cache[rows, :, :end], attn_mask=bias)
+            keys, values = (part.to(q.dtype) for part in layer.read(rows, end))
+            attended = F.scaled_dot_product_attention(q, keys, values, attn_mask=bias)
             return attended.transpose(1, 2).flatten(2).flatten(0, 1)
 
         with attention_kernels(hidden.dtype):

@@ -62,13 +62,17 @@ def test_the_weights_of_few_rows_are_loaded_before_the_wait_for_the_input() -> N
     assert assembly.index("st.global") > wait
 
 
-def test_attention_reads_sixteen_bytes_at_once() -> None:
+@pytest.mark.parametrize("is_rounded", [False, True])
+def test_attention_reads_sixteen_bytes_at_once(*, is_rounded: bool) -> None:
     from worker.engine.kernels.fused import attention
 
     constants = {"num_splits": 1, "block": 64, "blocks_in_flight": 1, "num_heads": 16, "head_size": 64, "block_d": 64}
-    names = ("rows_ptr", "lengths_ptr")
-    types = dict.fromkeys(("q_ptr", "k_cache_ptr", "v_cache_ptr", "out_ptr"), "*fp16")
-    types |= dict.fromkeys(names, "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
-    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")} | {"scale": "fp32"}
-    assembly = compiled(attention._attend, constants | {"is_overlapped": False}, types, num_warps=4)
-    assert assembly.count("ld.global.v4.b32") >= 8
+    constants |= {"is_rounded": is_rounded, "int8_max": 127, "has_assembly": True, "is_overlapped": False}
+    types = dict.fromkeys(("q_ptr", "out_ptr"), "*fp16") | {"scale": "fp32"}
+    types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8" if is_rounded else "*fp16")
+    types |= dict.fromkeys(("rows_ptr", "lengths_ptr"), "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
+    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
+    types |= {f"scales_{name}_stride": "i32" for name in ("row", "head", "position")} | {"scales_ptr": "*i32"}
+    assembly = compiled(attention._attend, constants, types, num_warps=4)
+    assert assembly.count("ld.global.v4.b32") >= (4 if is_rounded else 8)
+    assert "cvt.rn.f32.s" not in assembly
