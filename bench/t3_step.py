@@ -51,7 +51,7 @@ def measure(precision: str, batches: list[int], found: dict[str, Any], *, peer: 
     found["decoder_mib"] = round((free_before - torch.cuda.mem_get_info()[0]) / 2**20)
     slot_mib = slot_bytes(decoder._weights.precision, MAX_POSITIONS) / 2**20
     found["slots_mib"] = round(decoder.num_slots * slot_mib)
-    found["num_graphs"] = len(decoder._graphs._graphs)
+    found["num_graphs"] = len(decoder._graphs) + len(decoder._prefill._graphs)
     found["batches"] = {}
     for batch in batches:
         found["batches"][batch] = measure_batch(decoder, voice, batch)

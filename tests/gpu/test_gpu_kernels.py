@@ -110,6 +110,27 @@ def test_keys_and_values_of_eight_bits_equal_their_references(num_rows: int) -> 
     assert attended[1 : num_rows - 1].isfinite().all()
 
 
+@pytest.mark.parametrize("form", [*DTYPES, torch.int8], ids=str)
+def test_prefill_attention_equals_its_reference(form: torch.dtype) -> None:
+    """Texts of 200, 33 and 1 position behind 34 of a voice, and one at the end of its row."""
+    from bench.kernels.search import random_layers
+
+    is_rounded, num_positions = form == torch.int8, 640
+    dtype = torch.float16 if is_rounded else form
+    (layer,) = random_layers(1, 5, num_positions, is_rounded=is_rounded, dtype=dtype)
+    texts = ((0, 34, 224), (2, 34, 64), (3, 34, 32), (4, 630, 32))
+    rows = torch.cat([torch.full((width,), row, device="cuda") for row, _, width in texts])
+    positions = torch.cat([torch.arange(first, first + width, device="cuda") for _, first, width in texts])
+    # Nobody has written the row between, or what lies behind a text.
+    scales = layer.keys if layer.absmax is None else layer.absmax
+    scales[1], scales[2, :, 98:], scales[3, :, 66:] = torch.nan, torch.nan, torch.nan
+    q = random(rows.shape[0], HEADS, HEAD_SIZE, dtype=dtype)
+    clamped = positions.clamp(max=num_positions - 1)
+    is_text = positions < num_positions
+    actual = kernels.prefill_attention(q, layer, rows, clamped)[is_text]
+    assert_close(actual, reference.prefill_attention(q, layer, rows, clamped)[is_text])
+
+
 @pytest.mark.parametrize("num_splits", [1, 4, 32])
 def test_attention_does_not_depend_on_the_splits(num_splits: int) -> None:
     from worker.engine.kernels.fused import attention
@@ -163,6 +184,14 @@ def test_int8_products_of_any_height_are_exact_but_for_the_last_rounding(
         exact = (x.double() @ weight.T).float()
         assert relative_error(actual, exact) < limit, num_rows
         assert torch.equal(actual, kernels.linear(x, packed)), num_rows
+
+
+def test_int8_becomes_a_float_weight_as_by_the_reference() -> None:
+    from worker.engine.kernels.fused.floatweight import float_weight
+
+    packed = int8_layer(MLP, HIDDEN)
+    for dtype in DTYPES:
+        assert_close(float_weight(packed.weight, packed.absmax, dtype), packed.dequantized().to(dtype))
 
 
 @pytest.mark.parametrize("num_rows", [2, 16, 256])

@@ -15,6 +15,7 @@ layer, M rows of its input, R rows of a KV cache, S positions of each of its row
 | `linear_add_rms_norm(x, packed, residual, weight, eps)` | x [B, K], residual [B, N] | the two of `add_rms_norm` |
 | `rope_and_store(qkv, cos, sin, rows, positions, layer)` | qkv [B, 3 H D] | q [B, H, D]; writes the layer |
 | `decode_attention(q, layer, rows, lengths)` | q [B, H, D], keys and values [R, H, S, D] | [B, H, D] |
+| `prefill_attention(q, layer, rows, positions)` | q [B, H, D], B whole blocks of `PREFILL_BLOCK` | [B, H, D] |
 | `silu_mul(gate_up)` | gate_up [B, 2 I], gate first | [B, I] |
 | `linear_silu_mul(x, packed)` | x [M, K], packed of 2 I outputs | [M, I] |
 
@@ -29,13 +30,16 @@ from worker.engine.kernels.operations import (
     linear,
     linear_add_rms_norm,
     linear_silu_mul,
+    prefill_attention,
     rms_norm,
     rope_and_store,
     silu_mul,
 )
 from worker.engine.kernels.packedlinear import PackedLinear
+from worker.engine.kernels.reference import PREFILL_BLOCK
 
 __all__ = [
+    "PREFILL_BLOCK",
     "KVLayer",
     "PackedLinear",
     "add_rms_norm",
@@ -43,6 +47,7 @@ __all__ = [
     "linear",
     "linear_add_rms_norm",
     "linear_silu_mul",
+    "prefill_attention",
     "rms_norm",
     "rope_and_store",
     "silu_mul",

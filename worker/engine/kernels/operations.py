@@ -134,6 +134,29 @@ def decode_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, length
     return attention.decode_attention(q, layer, rows, lengths)
 
 
+def prefill_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Attend from many positions of some rows, each to itself and to those before it in its row.
+
+    The entries come in blocks of `PREFILL_BLOCK`: each is of the row of its first entry, and its positions are the
+    first one's and those behind it. What an entry past the last position of the row gets is not defined; so a text
+    that ends within a block is padded behind its end, in its own row.
+
+    Args:
+        q: [B, H, D], B whole blocks.
+        layer: of the precision of q, or rounded; the keys and values of all entries are in it.
+        rows: [B] int32 or int64, the row of the cache of each entry.
+        positions: [B] int32 or int64, its position.
+
+    Returns:
+        [B, H, D], scaled by 1 / sqrt(D), the softmax in float32.
+    """
+    if not q.is_cuda:
+        return reference.prefill_attention(q, layer, rows, positions)
+    from worker.engine.kernels.fused import prefillattention
+
+    return prefillattention.prefill_attention(q, layer, rows, positions)
+
+
 def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
     """Return silu(gate) * up [B, I] of gate_up [B, 2 I], the gate first."""
     if not gate_up.is_cuda:

@@ -7,12 +7,16 @@ Triton. The shapes are in `worker.engine.kernels`.
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 import torch.nn.functional as F  # noqa: N812, TID253 - the name everybody knows it by
 
 from worker.engine.kernels.kvlayer import KVLayer, round_to_int8
 from worker.engine.kernels.packedlinear import INT8_MAX, PackedLinear
+
+#: Entries of a prefill that belong together: they are of one row, and their positions follow each other.
+PREFILL_BLOCK: Final = 32
 
 
 def linear(x: torch.Tensor, packed: PackedLinear) -> torch.Tensor:
@@ -70,6 +74,21 @@ def decode_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, length
     # A weight of zero does not hide a NaN that nobody wrote.
     v = v.float().masked_fill(~is_read[:, None, :, None], 0.0)
     return torch.einsum("bhs,bhsd->bhd", weights, v).to(q.dtype)
+
+
+def prefill_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Attend from each block to the positions of its row up to itself; see `worker.engine.kernels.operations`."""
+    out = torch.empty_like(q)
+    for begin in range(0, q.shape[0], PREFILL_BLOCK):
+        block = slice(begin, begin + PREFILL_BLOCK)
+        position = positions[begin] + torch.arange(PREFILL_BLOCK, device=q.device)
+        end = min(int(position[-1]) + 1, layer.keys.shape[2])
+        keys, values = (part.float() for part in layer.read(rows[begin : begin + 1], end))
+        is_seen = torch.arange(end, device=q.device) <= position.unsqueeze(1)
+        asked = q[block].float().transpose(0, 1).unsqueeze(0)
+        attended = F.scaled_dot_product_attention(asked, keys, values, attn_mask=is_seen)
+        out[block] = attended[0].transpose(0, 1).to(q.dtype)
+    return out
 
 
 def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:

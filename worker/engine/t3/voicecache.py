@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
+from worker.engine.kernels import PREFILL_BLOCK
 from worker.engine.t3.kv_cache import KVCache, Prefix
 from worker.engine.t3.transformer import Transformer
 
@@ -47,9 +48,12 @@ class VoiceCache:
     def _compute(self, voice: Any, exaggeration: float) -> Prefix:
         embeds = self._t3.prepare_conditioning(_private_copy(voice, exaggeration, self._t3))
         scratch = self._cache.scratch_row
-        rows = torch.full((1,), scratch, dtype=torch.long, device=embeds.device)
-        self._transformer.fill(embeds, rows, start=0)
-        return self._cache.copy_prefix(scratch, embeds.shape[1])
+        num_voice_positions = embeds.shape[1]
+        num_missing = -num_voice_positions % PREFILL_BLOCK
+        hidden = torch.nn.functional.pad(embeds[0], (0, 0, 0, num_missing))
+        positions = torch.arange(hidden.shape[0], device=embeds.device).clamp(max=self._cache.num_positions - 1)
+        self._transformer.fill(hidden, torch.full_like(positions, scratch), positions)
+        return self._cache.copy_prefix(scratch, num_voice_positions)
 
 
 def _private_copy(voice: Any, exaggeration: float, t3: Any) -> Any:

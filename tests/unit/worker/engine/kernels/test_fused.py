@@ -159,6 +159,39 @@ def test_attention_to_a_scale_that_is_not_finite_is_not_finite(interpreted: Any)
     assert actual[1].isfinite().all()
 
 
+@pytest.mark.parametrize("form", ["float32", "float16", "rounded"])
+def test_prefill_attention_sees_each_position_and_those_before_it(interpreted: Any, form: str) -> None:
+    """Three blocks: the end of one row, its padding past the row's last position, and the beginning of another."""
+    dtype = torch.float32 if form == "float32" else torch.float16
+    num_positions = 100
+    layer = rounded_layer(4, 2, num_positions, 16)
+    if form != "rounded":
+        layer = KVLayer(*random(2, 4, 2, num_positions, 16, dtype=dtype))
+    scales = layer.keys if layer.absmax is None else layer.absmax
+    # Nobody has written what lies behind the blocks, or the other rows.
+    scales[0, :, 32:], scales[2], scales[3] = torch.nan, torch.nan, torch.nan
+    q = random(96, 2, 16, dtype=dtype)
+    rows, positions = (
+        torch.tensor([1, 1, 0]).repeat_interleave(32),
+        torch.cat([torch.arange(53, 117), torch.arange(32)]),
+    )
+    arguments = (q, layer, rows, positions.clamp(max=num_positions - 1))
+    actual, _ = interpreted("prefillattention", "prefill_attention", *arguments)
+    is_text = positions < num_positions
+    assert_close(actual[is_text], reference.prefill_attention(*arguments)[is_text])
+    # As the decode steps would: each entry to its row up to itself.
+    alone = reference.decode_attention(q[is_text], layer, rows[is_text], positions[is_text] + 1)
+    assert_close(actual[is_text], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("shape", [(3, 40), (2, 1030)])
+def test_a_weight_becomes_float_in_one_pass(interpreted: Any, shape: tuple[int, int], dtype: torch.dtype) -> None:
+    packed = int8_layer(*shape)
+    actual, _ = interpreted("floatweight", "float_weight", packed.weight, packed.absmax, dtype)
+    assert_close(actual, packed.dequantized().to(dtype))
+
+
 def test_a_query_that_is_not_finite_does_not_touch_its_neighbours(interpreted: Any) -> None:
     q, caches = random(2, 2, 16), random(2, 2, 2, 9, 16)
     rows, lengths = torch.tensor([0, 1]), torch.tensor([9, 9])
