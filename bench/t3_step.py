@@ -26,6 +26,7 @@ from worker.engine.kernels import PackedLinear, operations
 from worker.engine.t3 import transformer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.t3.prompt import Prompt
+from worker.engine.t3.slotsize import slot_bytes
 from worker.models.generation import TOKENS_PER_S, generate_tokens
 from worker.models.sampling import Sampling
 
@@ -48,8 +49,9 @@ def measure(precision: str, batches: list[int], found: dict[str, Any], *, peer: 
     torch.cuda.synchronize()
     found["warm_up_s"] = round(time.perf_counter() - started_s, 2)
     found["decoder_mib"] = round((free_before - torch.cuda.mem_get_info()[0]) / 2**20)
-    found["cache_mib"] = round(decoder._cache.values.nbytes / 2**20)
-    found["num_graphs"] = len(decoder._graphs._graphs)
+    slot_mib = slot_bytes(decoder._weights.precision, MAX_POSITIONS) / 2**20
+    found["slots_mib"] = round(decoder.num_slots * slot_mib)
+    found["num_graphs"] = len(decoder._graphs) + len(decoder._prefill._graphs)
     found["batches"] = {}
     for batch in batches:
         found["batches"][batch] = measure_batch(decoder, voice, batch)

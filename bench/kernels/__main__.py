@@ -2,7 +2,8 @@
 
 Prints as it goes: microseconds, TB/s and TFLOP/s of each operation beside cuBLAS, bitsandbytes and torch's attention
 in the same run, and a whole step. `--tune` searches the tiles of the int8 product and prints the table of
-`worker.engine.kernels.fused.tiles` anew.
+`worker.engine.kernels.fused.tiles` anew; and it searches the plans of attention, to a cache of eight bits too, and
+prints the fastest of each.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def main() -> None:
     if arguments.only:
         sections = {name: sections[name] for name in arguments.only}
     if arguments.tune:
-        sections = {"compilation": lambda found: compile_all(arguments.rows), **sections}
+        named = {f"has_{name}": name in sections for name in ("products", "attention")}
+        sections = {"compilation": lambda found: compile_all(arguments.rows, **named), **sections}
     for name, section in sections.items():
         begun = time.perf_counter()
         found = results.setdefault(name, {})

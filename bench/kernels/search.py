@@ -13,7 +13,9 @@ from multiprocessing import get_context
 import torch  # noqa: TID253
 
 from bench.kernels.timing import HEAD_SIZE, HEADS, say
+from worker.engine.kernels import KVLayer
 from worker.engine.kernels.fused import attention, matmul
+from worker.engine.kernels.fused.launching import MAX_ROWS
 from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, GATED_TILES, MAX_FEW_ROWS, TILES, Tile, few_rows_tile
 
 #: What is multiplied: whether it is gated, and outputs and inputs.
@@ -57,12 +59,28 @@ def rounded_candidates(num_rows: int) -> Iterator[Tile]:
             yield Tile(block_m, block_n, 128, 1, 4, stages)
 
 
-def plans(num_queries: int) -> Iterator[attention.Plan]:
-    """Yield the plans of attention worth a try."""
-    shapes = ((64, 4, 1), (64, 4, 2), (64, 4, 3), (32, 4, 3), (32, 2, 2), (128, 8, 2), (128, 4, 1), (64, 8, 1))
+def plans(num_queries: int, *, is_rounded: bool) -> Iterator[attention.Plan]:
+    """Yield the plans of attention worth a try; of half as many bytes, blocks of twice as many positions too."""
+    shapes = [(32, 2, 2), (32, 4, 3), (64, 4, 1), (64, 4, 2), (64, 4, 3), (128, 4, 1), (128, 8, 2), (64, 8, 1)]
+    if is_rounded:
+        shapes = [(32, 1, 2), (32, 2, 2), (32, 2, 3), (32, 4, 3), (64, 2, 2), (64, 2, 3)]
+        shapes += [(64, 4, 1), (64, 4, 2), (64, 4, 3), (64, 4, 4), (128, 4, 2), (128, 4, 3), (128, 8, 2), (128, 8, 3)]
     for num_splits, shape in product((1, 2, 4, 8, 16, 32), shapes):
         if 128 <= num_queries * num_splits <= 16384:
             yield attention.Plan(num_splits, *shape)
+
+
+def random_layers(
+    num_layers: int, num_rows: int, num_positions: int, *, is_rounded: bool, dtype: torch.dtype = torch.float16
+) -> list[KVLayer]:
+    """Return layers of the size of T3's on the GPU, of floats or of eight bits."""
+    shape = (num_layers, num_rows, HEADS, num_positions, HEAD_SIZE)
+    if not is_rounded:
+        keys, values = torch.randn(2, *shape, device="cuda", dtype=dtype)
+        return [KVLayer(*pair) for pair in zip(keys, values, strict=True)]
+    keys, values = torch.randint(-127, 128, (2, *shape), device="cuda", dtype=torch.int8)
+    absmax = torch.rand(*shape[:-1], 2, device="cuda").half() + 0.5
+    return [KVLayer(*triple) for triple in zip(keys, values, absmax, strict=True)]
 
 
 def multiply(is_gated: bool) -> Callable[..., torch.Tensor]:
@@ -70,17 +88,24 @@ def multiply(is_gated: bool) -> Callable[..., torch.Tensor]:
     return matmul.linear_silu_mul if is_gated else matmul.linear
 
 
-def compile_some(work: list[tuple[bool, Tile] | attention.Plan]) -> int:
-    """Compile in a process of its own; what counts is Triton's cache of files."""
+def compile_some(work: list[tuple[bool, Tile | attention.Plan]]) -> int:
+    """Compile in a process of its own; what counts is Triton's cache of files.
+
+    Args:
+        work: whether a product is gated, and its tile; or whether keys and values are rounded, and the plan.
+    """
     failed = 0
-    q = torch.zeros(1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
-    cache, row = torch.zeros(1, HEADS, 16, HEAD_SIZE, device="cuda", dtype=torch.float16), torch.tensor([0]).cuda()
-    for item in work:
+    # More rows than overlap, as in what is measured.
+    q = torch.zeros(MAX_ROWS + 1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
+    rows = torch.zeros(MAX_ROWS + 1, device="cuda", dtype=torch.long)
+    layers = {is_rounded: random_layers(1, 1, 16, is_rounded=is_rounded)[0] for is_rounded in (False, True)}
+    for flag, item in work:
         try:
             if isinstance(item, attention.Plan):
-                attention.decode_attention(q, cache, cache, row, row + 1, item)
+                for num_rows in (1, MAX_ROWS + 1):
+                    attention.decode_attention(q[:num_rows], layers[flag], rows[:num_rows], rows[:num_rows] + 1, item)
                 continue
-            is_gated, tile = item
+            is_gated, tile = flag, item
             num_inputs = tile.block_k * tile.num_splits
             x = torch.zeros(16, num_inputs, device="cuda", dtype=torch.float16)
             weight = torch.zeros(32, num_inputs, device="cuda", dtype=torch.int8)
@@ -90,18 +115,25 @@ def compile_some(work: list[tuple[bool, Tile] | attention.Plan]) -> int:
     return failed
 
 
-def compile_all(all_rows: Sequence[int]) -> None:
-    """Compile all candidates, in as many processes as there are cores for it."""
+def compile_all(all_rows: Sequence[int], *, has_products: bool, has_attention: bool) -> None:
+    """Compile all candidates of what is measured, in as many processes as there are cores for it."""
     begun = time.perf_counter()
-    tiles = {
+    tiles: set[tuple[bool, Tile | attention.Plan]] = {
         # Two splits or eight are one compilation.
         (is_gated, Tile(*astuple(tile)[:3], min(tile.num_splits, 2), *astuple(tile)[4:]))
         for is_gated, shape in SHAPES
         for num_rows in all_rows
         for tile in candidates(num_rows, *shape, is_gated=is_gated)
-        if tile.block_m
+        if tile.block_m and has_products
     }
-    work = sorted({*tiles, *(plan for num_rows, _ in CONTEXTS for plan in plans(num_rows * HEADS))}, key=str)
+    all_plans = {
+        (is_rounded, plan)
+        for is_rounded in (False, True)
+        for num_rows, _ in CONTEXTS
+        for plan in plans(num_rows * HEADS, is_rounded=is_rounded)
+        if has_attention
+    }
+    work = sorted(tiles | all_plans, key=str)
     with ProcessPoolExecutor(12, mp_context=get_context("spawn")) as pool:
         failed = sum(pool.map(compile_some, [work[i::24] for i in range(24)]))
     say(f"compiled {len(work)} kernels ({failed} failed) in {time.perf_counter() - begun:.1f} s")

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch  # noqa: TID253
 
+from bench.kernels.search import random_layers
 from bench.kernels.timing import (
     HEAD_SIZE,
-    HEADS,
     HIDDEN,
     LAYERS,
     MLP,
@@ -31,7 +31,8 @@ def bench_step(results: dict[str, Any]) -> None:
     num_weights = (4 * HIDDEN * HIDDEN + 3 * HIDDEN * MLP) * LAYERS + VOCABULARY * HIDDEN
     is_overlapped = launching.is_overlapped
     for precision, num_rows in product(("int8", "bf16"), (2, 4, 16, 64, 128, 256, 512)):
-        size = num_weights * (1 if precision == "int8" else 2) + LAYERS * num_rows * 2 * HIDDEN * 400 * 2
+        number_bytes = 1 if precision == "int8" else 2
+        size = (num_weights + LAYERS * num_rows * 2 * HIDDEN * 400) * number_bytes
         times = []
         for overlaps in (False, True):
             launching.is_overlapped = lambda x, overlaps=overlaps: overlaps
@@ -56,16 +57,16 @@ def step_time(num_rows: int, precision: str) -> float:
     shapes = ((3 * HIDDEN, HIDDEN), (HIDDEN, HIDDEN), (2 * MLP, HIDDEN), (HIDDEN, MLP))
     layers = [[layer(*shape) for shape in shapes] for _ in range(LAYERS)]
     head, scale = layer(VOCABULARY, HIDDEN), torch.ones(HIDDEN, **options)
-    caches = torch.randn(LAYERS, 2, num_rows, HEADS, 448, HEAD_SIZE, **options)
+    caches = random_layers(LAYERS, num_rows, 448, is_rounded=precision == "int8", dtype=dtype)
     table = torch.randn(POSITIONS, HEAD_SIZE, device="cuda")
     rows, positions = torch.arange(num_rows, device="cuda"), torch.full((num_rows,), 399, device="cuda")
     lengths, hidden = positions + 1, torch.randn(num_rows, HIDDEN, **options)
 
     def step() -> torch.Tensor:
         normed, residual = kernels.rms_norm(hidden, scale, 1e-5), hidden
-        for (qkv, output, gate_up, down), (k, v) in zip(layers, caches, strict=True):
-            q = kernels.rope_and_store(kernels.linear(normed, qkv), table, table, rows, positions, k, v)
-            attended = kernels.decode_attention(q, k, v, rows, lengths).flatten(1)
+        for (qkv, output, gate_up, down), cache in zip(layers, caches, strict=True):
+            q = kernels.rope_and_store(kernels.linear(normed, qkv), table, table, rows, positions, cache)
+            attended = kernels.decode_attention(q, cache, rows, lengths).flatten(1)
             normed, residual = kernels.linear_add_rms_norm(attended, output, residual, scale, 1e-5)
             lifted = kernels.linear_silu_mul(normed, gate_up)
             normed, residual = kernels.linear_add_rms_norm(lifted, down, residual, scale, 1e-5)
@@ -89,12 +90,13 @@ def small_times(num_rows: int) -> dict[str, float]:
     gate_up, qkv = torch.randn(num_rows, 2 * MLP, **options), torch.randn(num_rows, 3 * HIDDEN, **options)
     table = torch.randn(POSITIONS, HEAD_SIZE, device="cuda")
     rows = torch.arange(num_rows, device="cuda")
-    caches = torch.zeros(2, num_rows, HEADS, POSITIONS, HEAD_SIZE, **options)
+    (half,), (rounded,) = (random_layers(1, num_rows, POSITIONS, is_rounded=flag) for flag in (False, True))
     calls: dict[str, Callable[[], Any]] = {
         "rms_norm": lambda: kernels.rms_norm(x, weight, 1e-5),
         "add_rms_norm": lambda: kernels.add_rms_norm(x, x, weight, 1e-5),
         "add_rms_norm of 4 splits": lambda: norm.add_rms_norm(parts, x, weight, 1e-5),
         "silu_mul": lambda: kernels.silu_mul(gate_up),
-        "rope_and_store": lambda: kernels.rope_and_store(qkv, table, table, rows, rows, *caches),
+        "rope_and_store": lambda: kernels.rope_and_store(qkv, table, table, rows, rows, half),
+        "rope_and_store, rounded": lambda: kernels.rope_and_store(qkv, table, table, rows, rows, rounded),
     }
     return {name: attempt(microseconds, [call] * 50) for name, call in calls.items()}

@@ -8,7 +8,7 @@ import pytest
 import torch  # noqa: TID253 - the tests compare with torch
 
 from worker.engine import kernels
-from worker.engine.kernels import PackedLinear, reference
+from worker.engine.kernels import KVLayer, PackedLinear, reference
 
 pytestmark = pytest.mark.gpu
 
@@ -67,15 +67,68 @@ def test_rotation_and_attention_equal_their_references(num_rows: int, dtype: tor
         cache[rows] = cache[rows].masked_fill(is_unread[:, None, :, None], torch.nan)
     expected_caches = caches.clone()
     arguments = (qkv, cos, sin, rows, lengths - 1)
-    q = kernels.rope_and_store(*arguments, *caches)
-    assert_close(q, reference.rope_and_store(*arguments, *expected_caches))
+    q = kernels.rope_and_store(*arguments, KVLayer(*caches))
+    assert_close(q, reference.rope_and_store(*arguments, KVLayer(*expected_caches)))
     assert torch.equal(caches.isnan(), expected_caches.isnan())
     assert_close(caches.nan_to_num(), expected_caches.nan_to_num())
-    attended = kernels.decode_attention(q, *caches, rows, lengths)
+    attended = kernels.decode_attention(q, KVLayer(*caches), rows, lengths)
     # In smaller groups: the reference makes float32 copies of what it reads.
     for part in torch.arange(num_rows, device="cuda").split(32):
-        expected = reference.decode_attention(q[part], *caches, rows[part], lengths[part])
+        expected = reference.decode_attention(q[part], KVLayer(*caches), rows[part], lengths[part])
         assert_close(attended[part], expected)
+
+
+@pytest.mark.parametrize("num_rows", [1, 64, 256])
+def test_keys_and_values_of_eight_bits_equal_their_references(num_rows: int) -> None:
+    num_positions = 1100
+    qkv = random(num_rows, 3 * HIDDEN, dtype=torch.float16)
+    qkv[0, HIDDEN + 3], qkv[-1, 2 * HIDDEN + 70] = torch.nan, torch.inf
+    angles = random(num_positions, HEAD_SIZE // 2).repeat(1, 2)
+    rows = torch.randperm(num_rows + 3, device="cuda")[:num_rows]
+    lengths = torch.randint(1, num_positions + 1, (num_rows,), device="cuda")
+    lengths[0] = num_positions
+    values = torch.randint(-127, 128, (2, num_rows + 3, HEADS, num_positions, HEAD_SIZE), device="cuda").to(torch.int8)
+    absmax = torch.rand(num_rows + 3, HEADS, num_positions, 2, device="cuda").half() + 0.1
+    is_unread = torch.arange(num_positions, device="cuda") >= (lengths - 1).view(-1, 1)
+    absmax[rows] = absmax[rows].masked_fill(is_unread[:, None, :, None], torch.nan)
+    layer, expected = KVLayer(*values, absmax), KVLayer(*values.clone(), absmax.clone())
+    arguments = (qkv, angles.cos(), angles.sin(), rows, lengths - 1)
+    q = kernels.rope_and_store(*arguments, layer)
+    assert_close(q, reference.rope_and_store(*arguments, expected))
+    torch.testing.assert_close(layer.absmax, expected.absmax, rtol=2**-10, atol=0, equal_nan=True)
+    # A number between two may go either way.
+    is_finite = expected.absmax.isfinite()
+    for index, (ours, theirs) in enumerate(((layer.keys, expected.keys), (layer.values, expected.values))):
+        assert (ours.int() - theirs.int())[is_finite[..., index]].abs().max() <= 1
+    attended = kernels.decode_attention(q, layer, rows, lengths)
+    for part in torch.arange(num_rows, device="cuda").split(32):
+        wanted = reference.decode_attention(q[part], layer, rows[part], lengths[part])
+        is_number = wanted.isfinite()
+        assert_close(attended[part][is_number], wanted[is_number])
+        assert torch.equal(attended[part].isfinite(), is_number)
+    assert not attended[0, 0].isfinite().any()
+    assert attended[1 : num_rows - 1].isfinite().all()
+
+
+@pytest.mark.parametrize("form", [*DTYPES, torch.int8], ids=str)
+def test_prefill_attention_equals_its_reference(form: torch.dtype) -> None:
+    """Texts of 200, 33 and 1 position behind 34 of a voice, and one at the end of its row."""
+    from bench.kernels.search import random_layers
+
+    is_rounded, num_positions = form == torch.int8, 640
+    dtype = torch.float16 if is_rounded else form
+    (layer,) = random_layers(1, 5, num_positions, is_rounded=is_rounded, dtype=dtype)
+    texts = ((0, 34, 224), (2, 34, 64), (3, 34, 32), (4, 630, 32))
+    rows = torch.cat([torch.full((width,), row, device="cuda") for row, _, width in texts])
+    positions = torch.cat([torch.arange(first, first + width, device="cuda") for _, first, width in texts])
+    # Nobody has written the row between, or what lies behind a text.
+    scales = layer.keys if layer.absmax is None else layer.absmax
+    scales[1], scales[2, :, 98:], scales[3, :, 66:] = torch.nan, torch.nan, torch.nan
+    q = random(rows.shape[0], HEADS, HEAD_SIZE, dtype=dtype)
+    clamped = positions.clamp(max=num_positions - 1)
+    is_text = positions < num_positions
+    actual = kernels.prefill_attention(q, layer, rows, clamped)[is_text]
+    assert_close(actual, reference.prefill_attention(q, layer, rows, clamped)[is_text])
 
 
 @pytest.mark.parametrize("num_splits", [1, 4, 32])
@@ -84,8 +137,22 @@ def test_attention_does_not_depend_on_the_splits(num_splits: int) -> None:
 
     q, caches = random(3, HEADS, HEAD_SIZE), random(2, 3, HEADS, 300, HEAD_SIZE)
     rows, lengths = torch.tensor([2, 0, 1], device="cuda"), torch.tensor([1, 300, 129], device="cuda")
-    actual = attention.decode_attention(q, *caches, rows, lengths, attention.Plan(num_splits))
-    assert_close(actual, reference.decode_attention(q, *caches, rows, lengths))
+    actual = attention.decode_attention(q, KVLayer(*caches), rows, lengths, attention.Plan(num_splits))
+    assert_close(actual, reference.decode_attention(q, KVLayer(*caches), rows, lengths))
+
+
+def test_every_plan_attends_to_eight_bits_alike() -> None:
+    from bench.kernels.search import plans, random_layers
+    from worker.engine.kernels.fused import attention
+
+    q = random(40, HEADS, HEAD_SIZE, dtype=torch.float16)
+    (layer,) = random_layers(1, 40, 300, is_rounded=True)
+    rows, lengths = torch.arange(40, device="cuda").flip(0), torch.arange(40, device="cuda") * 7 + 1
+    expected = reference.decode_attention(q, layer, rows, lengths)
+    tried = set(plans(40 * HEADS, is_rounded=True))
+    assert len(tried) > 50
+    for plan in tried:
+        assert_close(attention.decode_attention(q, layer, rows, lengths, plan), expected)
 
 
 def int8_layer(num_outputs: int, num_inputs: int) -> PackedLinear:
@@ -117,6 +184,14 @@ def test_int8_products_of_any_height_are_exact_but_for_the_last_rounding(
         exact = (x.double() @ weight.T).float()
         assert relative_error(actual, exact) < limit, num_rows
         assert torch.equal(actual, kernels.linear(x, packed)), num_rows
+
+
+def test_int8_becomes_a_float_weight_as_by_the_reference() -> None:
+    from worker.engine.kernels.fused.floatweight import float_weight
+
+    packed = int8_layer(MLP, HIDDEN)
+    for dtype in DTYPES:
+        assert_close(float_weight(packed.weight, packed.absmax, dtype), packed.dequantized().to(dtype))
 
 
 @pytest.mark.parametrize("num_rows", [2, 16, 256])
@@ -167,8 +242,8 @@ def test_a_captured_step_follows_its_inputs(monkeypatch: pytest.MonkeyPatch, *, 
     def step() -> torch.Tensor:
         out, lengths = hidden, positions + 1
         for _ in range(5):
-            q = kernels.rope_and_store(kernels.linear(out, packed), table, table, rows, positions, *caches)
-            attended = kernels.decode_attention(q, *caches, rows, lengths).flatten(1)
+            q = kernels.rope_and_store(kernels.linear(out, packed), table, table, rows, positions, KVLayer(*caches))
+            attended = kernels.decode_attention(q, KVLayer(*caches), rows, lengths).flatten(1)
             out, _ = kernels.linear_add_rms_norm(attended, output, out, norm, 1e-5)
         return out
 

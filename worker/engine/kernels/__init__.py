@@ -13,34 +13,41 @@ layer, M rows of its input, R rows of a KV cache, S positions of each of its row
 | `rms_norm(x, weight, eps)` | x [B, C], weight [C] | [B, C] |
 | `add_rms_norm(x, residual, weight, eps)` | x, residual [B, C], weight [C] | normed [B, C], x + residual [B, C] |
 | `linear_add_rms_norm(x, packed, residual, weight, eps)` | x [B, K], residual [B, N] | the two of `add_rms_norm` |
-| `rope_and_store(qkv, cos, sin, rows, positions, k_cache, v_cache)` | qkv [B, 3 H D] | q [B, H, D]; writes the caches |
-| `decode_attention(q, k_cache, v_cache, rows, lengths)` | q [B, H, D], caches [R, H, S, D] | [B, H, D] |
+| `rope_and_store(qkv, cos, sin, rows, positions, layer)` | qkv [B, 3 H D] | q [B, H, D]; writes the layer |
+| `decode_attention(q, layer, rows, lengths)` | q [B, H, D], keys and values [R, H, S, D] | [B, H, D] |
+| `prefill_attention(q, layer, rows, positions)` | q [B, H, D], B whole blocks of `PREFILL_BLOCK` | [B, H, D] |
 | `silu_mul(gate_up)` | gate_up [B, 2 I], gate first | [B, I] |
 | `linear_silu_mul(x, packed)` | x [M, K], packed of 2 I outputs | [M, I] |
 
-Precisions: float32, bfloat16 and float16 throughout; an int8 `PackedLinear` takes any of them and is meant for
-float16. Tensors are contiguous in their last dimension; inputs without strides in the table are contiguous.
+Precisions: float32, bfloat16 and float16 throughout; an int8 `PackedLinear` or `KVLayer` takes any of them and is meant
+for float16. Tensors are contiguous in their last dimension; inputs without strides in the table are contiguous.
 """
 
+from worker.engine.kernels.kvlayer import KVLayer
 from worker.engine.kernels.operations import (
     add_rms_norm,
     decode_attention,
     linear,
     linear_add_rms_norm,
     linear_silu_mul,
+    prefill_attention,
     rms_norm,
     rope_and_store,
     silu_mul,
 )
 from worker.engine.kernels.packedlinear import PackedLinear
+from worker.engine.kernels.reference import PREFILL_BLOCK
 
 __all__ = [
+    "PREFILL_BLOCK",
+    "KVLayer",
     "PackedLinear",
     "add_rms_norm",
     "decode_attention",
     "linear",
     "linear_add_rms_norm",
     "linear_silu_mul",
+    "prefill_attention",
     "rms_norm",
     "rope_and_store",
     "silu_mul",

@@ -10,6 +10,7 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import torch.nn.functional as F  # noqa: N812, TID253 - the name everybody knows it by
 
 from worker.engine.kernels import reference
+from worker.engine.kernels.kvlayer import KVLayer
 from worker.engine.kernels.packedlinear import PackedLinear
 
 
@@ -87,10 +88,9 @@ def rope_and_store(
     sin: torch.Tensor,
     rows: torch.Tensor,
     positions: torch.Tensor,
-    k_cache: torch.Tensor,
-    v_cache: torch.Tensor,
+    layer: KVLayer,
 ) -> torch.Tensor:
-    """Write the new keys and values into the caches, and return the queries; both rotated by their position.
+    """Write the new keys and values into the cache, and return the queries; both rotated by their position.
 
     Two entries of a batch may name the same row and position (idle entries and their scratch row): which of them stays
     in the cache is not defined.
@@ -101,30 +101,26 @@ def rope_and_store(
         sin: [P, D] float32.
         rows: [B] int32 or int64, the row of the cache of each entry.
         positions: [B] int32 or int64, its position; below P and S.
-        k_cache: [R, H, S, D] in the precision of qkv, any strides but the last; one position of each entry is written.
-        v_cache: the same.
+        layer: of the precision of qkv, or rounded; one position of each entry is written.
 
     Returns:
         q [B, H, D].
     """
     if not qkv.is_cuda:
-        return reference.rope_and_store(qkv, cos, sin, rows, positions, k_cache, v_cache)
+        return reference.rope_and_store(qkv, cos, sin, rows, positions, layer)
     from worker.engine.kernels.fused import rotary
 
-    return rotary.rope_and_store(qkv, cos, sin, rows, positions, k_cache, v_cache)
+    return rotary.rope_and_store(qkv, cos, sin, rows, positions, layer)
 
 
-def decode_attention(
-    q: torch.Tensor, k_cache: torch.Tensor, v_cache: torch.Tensor, rows: torch.Tensor, lengths: torch.Tensor
-) -> torch.Tensor:
+def decode_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
     """Attend from one query of each entry to the positions of its row of the cache.
 
     On CUDA only the first `lengths` positions are read; nowhere do the others matter, whatever they hold.
 
     Args:
         q: [B, H, D].
-        k_cache: [R, H, S, D] in the precision of q, any strides but the last.
-        v_cache: the same.
+        layer: of the precision of q, or rounded.
         rows: [B] int32 or int64, the row of the cache of each entry.
         lengths: [B] int32 or int64, from 1 to S: the positions to read, the new one included.
 
@@ -132,10 +128,33 @@ def decode_attention(
         [B, H, D], scaled by 1 / sqrt(D), the softmax in float32.
     """
     if not q.is_cuda:
-        return reference.decode_attention(q, k_cache, v_cache, rows, lengths)
+        return reference.decode_attention(q, layer, rows, lengths)
     from worker.engine.kernels.fused import attention
 
-    return attention.decode_attention(q, k_cache, v_cache, rows, lengths)
+    return attention.decode_attention(q, layer, rows, lengths)
+
+
+def prefill_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Attend from many positions of some rows, each to itself and to those before it in its row.
+
+    The entries come in blocks of `PREFILL_BLOCK`: each is of the row of its first entry, and its positions are the
+    first one's and those behind it. What an entry past the last position of the row gets is not defined; so a text
+    that ends within a block is padded behind its end, in its own row.
+
+    Args:
+        q: [B, H, D], B whole blocks.
+        layer: of the precision of q, or rounded; the keys and values of all entries are in it.
+        rows: [B] int32 or int64, the row of the cache of each entry.
+        positions: [B] int32 or int64, its position.
+
+    Returns:
+        [B, H, D], scaled by 1 / sqrt(D), the softmax in float32.
+    """
+    if not q.is_cuda:
+        return reference.prefill_attention(q, layer, rows, positions)
+    from worker.engine.kernels.fused import prefillattention
+
+    return prefillattention.prefill_attention(q, layer, rows, positions)
 
 
 def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:

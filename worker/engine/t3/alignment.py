@@ -73,7 +73,7 @@ class AlignmentWatch:
         def look(layer: int, queries: torch.Tensor) -> None:
             for index, (watched_layer, head) in enumerate(self._heads):
                 if watched_layer == layer:
-                    keys = self._cache.layer(layer)[0][slots, head]
+                    keys = self._cache.layer(layer).keys_of(slots, head)
                     query = queries[: slots.shape[0], head]
                     self._attention[index] = self._text_attention(query, keys, is_read)
 
@@ -104,10 +104,10 @@ class AlignmentWatch:
 
         Args:
             query: [N, D].
-            keys: [N, S, D].
+            keys: [N, S, D] float32.
             is_read: [N, S] bool.
         """
-        scores = torch.bmm(keys.float(), query.float().unsqueeze(2)).squeeze(2) / math.sqrt(query.shape[1])
+        scores = torch.bmm(keys, query.float().unsqueeze(2)).squeeze(2) / math.sqrt(query.shape[1])
         return scores.masked_fill(~is_read, -math.inf).softmax(dim=-1)[:, self._text_start :]
 
     def _mean_attention(self, num_text: torch.Tensor, num_tokens: torch.Tensor) -> torch.Tensor:

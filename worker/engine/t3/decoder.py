@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import torch  # noqa: TID253 - imported with the engine that needs it
 
 from worker.engine.t3.alignment import AlignmentWatch
-from worker.engine.t3.graphs import StepGraphs
+from worker.engine.t3.graphs import Graphs
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.lanes import Lanes, LiveSlot, StepShape, shapes
 from worker.engine.t3.limits import Limits
@@ -71,7 +71,7 @@ class Decoder:
         Args:
             t3: on the device, in the precision. Its layers are joined in place; it can still be used otherwise.
             precision: of its weights.
-            num_slots: see the class; `slot_bytes` says what one takes.
+            num_slots: see the class; `worker.engine.t3.slotsize` says what one takes.
             max_positions: voice, text and speech of a prompt together.
             device: where T3 is.
             draw_noise: another source of randomness, for tests.
@@ -109,12 +109,7 @@ class Decoder:
         self._alignment = AlignmentWatch(weights, self._cache, self._state) if weights.analysed_heads else None
         sampler = Sampler(self._state, stop_token=weights.stop_token, draw_noise=draw_noise)
         step = DecodeStep(weights, self._transformer, self._state, self._lanes, sampler, alignment=self._alignment)
-        self._graphs = StepGraphs(step)
-
-    @staticmethod
-    def slot_bytes(t3: Any, *, max_positions: int) -> int:
-        """Return how much memory of the device a slot takes, its two rows together."""
-        return 2 * (KVCache.row_bytes(t3, max_positions) + SlotState.row_bytes(t3, max_positions))
+        self._graphs: Graphs[StepShape] = Graphs(step)
 
     @property
     def num_live(self) -> int:
@@ -127,13 +122,14 @@ class Decoder:
         return self._rows.num_free
 
     def warm_up(self) -> None:
-        """Compile kernels and capture a CUDA graph for each size of the batch; before the first prompt."""
+        """Compile kernels and capture CUDA graphs for each size of a prefill and of a step; before the first prompt."""
         assert not self._live
         if self._stream is None:
             return
         with self._launching():
-            self._prefill.warm_up()
-            self._graphs.capture(shapes(self.num_rows))
+            pool = torch.cuda.graph_pool_handle()
+            self._prefill.warm_up(pool)
+            self._graphs.capture(shapes(self.num_rows), pool)
         self._stream.synchronize()
 
     def fits(self, prompt: Prompt) -> str | None:

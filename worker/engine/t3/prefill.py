@@ -11,21 +11,19 @@ from typing import Any, Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
+from worker.engine.t3.graphs import Graphs
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.prompt import Prompt
-from worker.engine.t3.transfer import to_device
+from worker.engine.t3.textlayout import START, WORD, lay_out, num_entries, pad
+from worker.engine.t3.transfer import copy_to, to_device
 from worker.engine.t3.transformer import Transformer
 from worker.engine.t3.voicecache import VoiceCache
 from worker.engine.t3.weights import T3Weights
 
-#: Texts are padded to a multiple of this, so that a GPU sees few shapes.
-_LENGTH_STEP: Final = 32
-#: Positions, padding included, that are computed at once: bounds the memory of a burst. At full size their widest
-#: intermediate takes 256 MiB in half precision.
-MAX_POSITIONS_AT_ONCE: Final = 16_384
-
-#: Rows and widths computed once at the start.
-_WARM_UP_SHAPES: Final = ((1, 34), (2, 64), (2, 160), (16, 160), (64, 160))
+#: Entries, padding included, of which there is a CUDA graph. A prompt of usual length with guidance has 320: two rows
+#: of 150 tokens, to the end of a block. The more entries, the wider the steps: a GPU that is filled need not wait.
+#: At full size and in half precision the widest intermediate of the largest takes 64 MiB.
+SIZES: Final = (64, 128, 192, 256, 320, 448, 640, 800, 960, 1280, 1600, 1920, 2240, 2560, 3200, 4096)
 
 
 class Prefill:
@@ -37,7 +35,12 @@ class Prefill:
         self._transformer = transformer
         self._cache = cache
         self._voices = VoiceCache(t3, transformer, cache)
-        self._max_width = cache.num_positions - weights.num_voice_positions
+        # More than the rows hold of usual texts is never computed at once.
+        most = max(320, 160 * cache.scratch_row)
+        self._sizes = [size for size in SIZES if size <= most]
+        # What a graph reads, by its size.
+        self._entries: dict[int, torch.Tensor] = {}
+        self._graphs: Graphs[int] = Graphs(lambda size: self._compute(self._entries[size]))
 
     def read(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]]) -> None:
         """Fill the rows of some prompts. Launches only.
@@ -50,14 +53,17 @@ class Prefill:
         for chunk in self._chunks(prompts):
             self._read_texts([prompts[index] for index in chunk], [rows[index] for index in chunk])
 
-    def warm_up(self) -> None:
-        """Compile kernels by computing zeros in rows that nobody uses yet; leaves zeros there."""
-        weights = self._weights
-        for num_rows, width in _WARM_UP_SHAPES:
-            rows = torch.arange(min(num_rows, self._cache.scratch_row), device=weights.device)
-            size = (rows.shape[0], min(width, self._max_width), weights.final_norm.shape[0])
-            hidden = torch.zeros(size, dtype=weights.dtype, device=weights.device)
-            self._transformer.fill(hidden, rows, start=weights.num_voice_positions)
+    def warm_up(self, pool: Any) -> None:
+        """Capture a CUDA graph of each size into a pool of memory; reads nothing into the scratch row meanwhile."""
+        nothing = torch.empty(4, 0, dtype=torch.long)
+        for size in self._sizes:
+            entries = pad(nothing, size, scratch_row=self._cache.scratch_row)
+            self._entries[size] = to_device(entries, self._weights.device)
+        self._graphs.capture(reversed(self._sizes), pool)
+
+    def forget_graphs(self) -> None:
+        """Compute everything without a graph from here on."""
+        self._graphs.forget()
 
     def _copy_voices(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]]) -> None:
         rows_of: dict[tuple[int, float], tuple[Prompt, list[int]]] = {}
@@ -68,58 +74,42 @@ class Prefill:
             prefix = self._voices.prefix(prompt.voice, prompt.exaggeration)
             self._cache.write_prefix(to_device(torch.tensor(voice_rows), self._weights.device), prefix)
 
-    def _read_texts(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]]) -> None:
-        width = self._padded_length(prompts)
-        lines, lengths, has_text = [], [], []
-        for prompt, own_rows in zip(prompts, rows, strict=True):
-            num_text = prompt.text_tokens.numel()
-            line = torch.nn.functional.pad(prompt.text_tokens, (0, width - num_text))
-            lines.extend([line] * len(own_rows))
-            lengths.extend([num_text] * len(own_rows))
-            has_text.extend([True, False][: len(own_rows)])
-        device = self._weights.device
-        numbers = torch.tensor([[row for own_rows in rows for row in own_rows], lengths, has_text])
-        row_index, num_text_tokens, has_text_flags = to_device(numbers, device)
-        embeds = self._embed(to_device(torch.stack(lines), device), num_text_tokens, has_text_flags.bool())
-        self._transformer.fill(embeds, row_index, start=self._weights.num_voice_positions)
-
-    def _embed(self, tokens: torch.Tensor, lengths: torch.Tensor, has_text: torch.Tensor) -> torch.Tensor:
-        """Embed padded texts and, behind each, the start token.
-
-        Args:
-            tokens: [B, T] int64; T is longer than the longest text.
-            lengths: [B] int64, of the texts.
-            has_text: [B] bool; where not, the text is nothing but its positions.
-
-        Returns:
-            [B, T, C]; zeros behind the start token.
-        """
-        weights = self._weights
-        columns = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
-        lengths = lengths.unsqueeze(1)
-        words = torch.where(has_text.view(-1, 1, 1), weights.text_embedding[tokens], 0.0)
-        # The last column is never one of a text, and may lie behind the last position there is.
-        positions = weights.text_positions[columns[0].clamp(max=weights.text_positions.shape[0] - 1)]
-        start = weights.speech_embedding[weights.start_token] + weights.speech_positions[0]
-        embeds = torch.where((columns < lengths).unsqueeze(2), words + positions, 0.0)
-        return torch.where((columns == lengths).unsqueeze(2), start, embeds)
-
-    def _padded_length(self, prompts: Sequence[Prompt]) -> int:
-        """Return the T that these texts are padded to, one start token included."""
-        longest = max(prompt.text_tokens.numel() for prompt in prompts) + 1
-        return min(-(-longest // _LENGTH_STEP) * _LENGTH_STEP, self._max_width)
-
     def _chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[int]]:
-        """Divide prompts into groups that are read at once, texts of like length together."""
-        order = sorted(range(len(prompts)), key=lambda index: prompts[index].text_tokens.numel())
+        """Divide prompts into groups that are computed at once; a very long one may be alone and larger than all."""
         chunk: list[int] = []
-        num_rows = 0
-        for index in order:
-            # Sorted, so that this text is the longest one of its group.
-            width = self._padded_length([prompts[index]])
-            if chunk and (num_rows + prompts[index].num_rows) * width > MAX_POSITIONS_AT_ONCE:
+        num_taken = 0
+        for index, prompt in enumerate(prompts):
+            if chunk and num_taken + num_entries(prompt) > self._sizes[-1]:
                 yield chunk
-                chunk, num_rows = [], 0
+                chunk, num_taken = [], 0
             chunk.append(index)
-            num_rows += prompts[index].num_rows
+            num_taken += num_entries(prompt)
         yield chunk
+
+    def _read_texts(self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]]) -> None:
+        entries = lay_out(
+            prompts,
+            rows,
+            num_voice_positions=self._weights.num_voice_positions,
+            num_positions=self._cache.num_positions,
+        )
+        size = next((size for size in self._sizes if size >= entries.shape[1]), None)
+        if size is None or size not in self._graphs:
+            self._compute(to_device(entries, self._weights.device))
+        else:
+            copy_to(self._entries[size], pad(entries, size, scratch_row=self._cache.scratch_row))
+            self._graphs.run(size)
+
+    def _compute(self, entries: torch.Tensor) -> None:
+        """Compute entries [4, B] of a `lay_out`, on the device."""
+        rows, positions, tokens, kinds = entries
+        self._transformer.fill(self._embed(positions, tokens, kinds), rows, positions)
+
+    def _embed(self, positions: torch.Tensor, tokens: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
+        """Return what the entries read, [B, C]."""
+        weights = self._weights
+        words = torch.where((kinds == WORD).unsqueeze(1), weights.text_embedding[tokens], 0.0)
+        # Only entries that read a text token are certain to have a position in the text.
+        places = (positions - weights.num_voice_positions).clamp(0, weights.text_positions.shape[0] - 1)
+        start = weights.speech_embedding[weights.start_token] + weights.speech_positions[0]
+        return torch.where((kinds == START).unsqueeze(1), start, words + weights.text_positions[places])

@@ -6,7 +6,7 @@ A decode step reads and writes it without asking the host. Knows nothing of laye
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
@@ -89,11 +89,6 @@ class SlotState:
         self.leader.copy_(torch.arange(num_rows + 1))
         self.last_token.fill_(start_token)
         self.num_forced.fill_(NOT_FORCED)
-
-    @staticmethod
-    def row_bytes(t3: Any, num_positions: int) -> int:
-        """Return what a row takes for a loaded T3, but for a few numbers: `seen` and `output`."""
-        return int(t3.speech_emb.num_embeddings + num_positions * torch.long.itemsize)
 
     def begin(
         self, prompts: Sequence[Prompt], rows: Sequence[Sequence[int]], *, num_voice_positions: int

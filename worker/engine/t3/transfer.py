@@ -18,6 +18,13 @@ def to_device(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     return values.pin_memory().to(device, non_blocking=True)
 
 
+def copy_to(target: torch.Tensor, values: torch.Tensor) -> None:
+    """Copy a CPU tensor into a tensor of its shape, as `to_device` does; where a CUDA graph reads, say."""
+    if target.is_cuda:
+        values = values.pin_memory()
+    target.copy_(values, non_blocking=True)
+
+
 class HostCopy:
     """A copy of a device tensor that is on its way to the host."""
 

@@ -5,23 +5,21 @@ Knows nothing of tokens, slots or sampling.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch  # noqa: TID253 - imported with the engine that needs it
-import torch.nn.functional as F  # noqa: N812, TID253
 
 from worker.engine.kernels import (
     decode_attention,
     linear,
     linear_add_rms_norm,
     linear_silu_mul,
+    prefill_attention,
     rms_norm,
     rope_and_store,
 )
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.weights import T3Weights
-from worker.models.generation import attention_kernels
 
 #: (layer, queries [L, H, D]): is shown the queries of each layer of a step, after its keys have been stored.
 Watch = Callable[[int, torch.Tensor], None]
@@ -52,43 +50,34 @@ class Transformer:
         lengths = positions + 1
 
         def attend(index: int, qkv: torch.Tensor) -> torch.Tensor:
-            k_cache, v_cache = self._cache.layer(index)
-            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, rows, positions, k_cache, v_cache)
+            layer = self._cache.layer(index)
+            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, rows, positions, layer)
             if watch is not None:
                 watch(index, q)
-            return decode_attention(q, k_cache, v_cache, rows, lengths).flatten(1)
+            return decode_attention(q, layer, rows, lengths).flatten(1)
 
         return self._run(hidden, attend)
 
-    def fill(self, hidden: torch.Tensor, rows: torch.Tensor, *, start: int) -> None:
-        """Compute many positions of some rows, for their keys and values only.
+    def fill(self, hidden: torch.Tensor, rows: torch.Tensor, positions: torch.Tensor) -> None:
+        """Compute many positions of some rows, for their keys and values only; each attends to those before it.
 
-        A shorter text is padded on the right: what is written behind its end is never read, because a row is read up
-        to its length, and is overwritten when the row grows.
+        The entries come in blocks, as `prefill_attention` takes them. A text that ends within a block is padded on
+        the right: what is written behind its end is never read, because a row is read up to its length, and is
+        overwritten when the row grows.
 
         Args:
-            hidden: [B, T, C].
-            rows: [B] int64, distinct.
-            start: the position of the first T; what lies before it is in the cache and is attended to.
+            hidden: [B, C], whole blocks.
+            rows: [B] int64.
+            positions: [B] int64; those before a row's first one are in the cache.
         """
-        num_rows, num_tokens, _ = hidden.shape
-        end, device = start + num_tokens, hidden.device
-        positions = torch.arange(start, end, device=device)
-        flat_rows, flat_positions = rows.repeat_interleave(num_tokens), positions.repeat(num_rows)
-        bias = _causal_bias(positions, end, hidden.dtype)
         last = len(self._weights.layers) - 1
 
         def attend(index: int, qkv: torch.Tensor) -> torch.Tensor | None:
-            k_cache, v_cache = self._cache.layer(index)
-            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, flat_rows, flat_positions, k_cache, v_cache)
-            if index == last:
-                return None
-            q = q.view(num_rows, num_tokens, *q.shape[1:]).transpose(1, 2)
-            attended = F.scaled_dot_product_attention(q, k_cache[rows, :, :end], v_cache[rows, :, :end], attn_mask=bias)
-            return attended.transpose(1, 2).flatten(2).flatten(0, 1)
+            layer = self._cache.layer(index)
+            q = rope_and_store(qkv, self._weights.cos, self._weights.sin, rows, positions, layer)
+            return None if index == last else prefill_attention(q, layer, rows, positions).flatten(1)
 
-        with attention_kernels(hidden.dtype):
-            self._run(hidden.flatten(0, 1), attend)
+        self._run(hidden, attend)
 
     def _run(self, hidden: torch.Tensor, attend: Callable[[int, torch.Tensor], torch.Tensor | None]) -> torch.Tensor:
         """Run the layers over hidden [M, C]; where `attend` gives None, what follows is not needed."""
@@ -104,13 +93,3 @@ class Transformer:
             lifted = linear_silu_mul(normed, layer.gate_up)
             normed, residual = linear_add_rms_norm(lifted, layer.down, residual, norms_after[index], eps)
         return normed
-
-
-def _causal_bias(positions: torch.Tensor, end: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return what is added to the scores so that a position sees itself and those before: [T, end], 0 or -inf.
-
-    Made once for all layers. Its rows begin at multiples of 16 numbers, or the attention would copy it in each layer.
-    """
-    columns = torch.arange(-(-end // 16) * 16, device=positions.device)
-    is_hidden = columns > positions.unsqueeze(1)
-    return torch.zeros(is_hidden.shape, dtype=dtype, device=positions.device).masked_fill(is_hidden, -math.inf)[:, :end]

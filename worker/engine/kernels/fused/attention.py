@@ -1,7 +1,7 @@
 """Attention of one query to a row of the KV cache, on CUDA: reads each key and value once, and no others.
 
 Knows nothing of how the cache is filled. What bounds it is memory: 2 x 64 numbers are read for each position of each
-head, and used once.
+head, and used once; so rounded to eight bits they take half the time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import launching
+from worker.engine.kernels.fused.conversion import lower_half, to_float32, upper_half
+from worker.engine.kernels.kvlayer import KVLayer
+from worker.engine.kernels.packedlinear import INT8_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +40,26 @@ class Plan:
 #: Up to so many queries (entries times heads): the plan. Measured on an H200 at 400 positions, where the last two move
 #: 3.5 to 4.3 TB/s. A few more splits than is fastest for equal lengths, so that the longest is not waited for.
 PLANS: Final = {64: Plan(16), 512: Plan(4), 2048: Plan(1), 2**31: Plan(1, num_warps=4, num_stages=3)}
+#: The same for eight bits: twice the positions, which are as many bytes; not measured yet.
+ROUNDED_PLANS: Final = {
+    64: Plan(16),
+    512: Plan(4, block=64),
+    2048: Plan(1, block=64),
+    2**31: Plan(1, block=64, num_warps=4, num_stages=3),
+}
 
 
-def plan_for(num_queries: int, max_positions: int) -> Plan:
+def plan_for(num_queries: int, max_positions: int, *, is_rounded: bool = False) -> Plan:
     """Return how to attend from so many queries to at most so many positions."""
-    plan = next(plan for most, plan in PLANS.items() if num_queries <= most)
+    plans = ROUNDED_PLANS if is_rounded else PLANS
+    plan = next(plan for most, plan in plans.items() if num_queries <= most)
     # A split of less than a block would have nothing to do.
     useful: int = triton.next_power_of_2(triton.cdiv(max_positions, plan.block))
     return replace(plan, num_splits=min(plan.num_splits, useful))
 
 
 def decode_attention(
-    q: torch.Tensor,
-    k_cache: torch.Tensor,
-    v_cache: torch.Tensor,
-    rows: torch.Tensor,
-    lengths: torch.Tensor,
-    plan: Plan | None = None,
+    q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, lengths: torch.Tensor, plan: Plan | None = None
 ) -> torch.Tensor:
     """See `worker.engine.kernels.operations`.
 
@@ -62,15 +68,16 @@ def decode_attention(
     alone, so that it can be captured; their width follows from each length.
     """
     num_entries, num_heads, head_size = q.shape
-    assert k_cache.stride() == v_cache.stride()
-    assert k_cache.stride(3) == 1
     num_queries = num_entries * num_heads
-    plan = plan or plan_for(num_queries, k_cache.shape[2])
+    is_rounded = layer.absmax is not None
+    plan = plan or plan_for(num_queries, layer.keys.shape[2], is_rounded=is_rounded)
     out = torch.empty_like(q)
     parts = sums = None
     if plan.num_splits > 1:
         parts = q.new_empty(num_queries, plan.num_splits, head_size, dtype=torch.float32)
         sums = q.new_empty(num_queries, plan.num_splits, 2, dtype=torch.float32)
+    # Both scales of a position as one number.
+    scales = layer.keys if layer.absmax is None else layer.absmax.view(torch.int32)
     is_overlapped = launching.is_overlapped(q)
     shared = {
         "num_heads": num_heads,
@@ -81,15 +88,20 @@ def decode_attention(
     }
     _attend[(num_heads, num_entries, plan.num_splits)](
         q,
-        k_cache,
-        v_cache,
+        layer.keys,
+        layer.values,
+        scales,
         rows,
         lengths,
         out,
         parts,
         sums,
-        *k_cache.stride()[:3],
-        1.0 / math.sqrt(head_size),
+        *layer.keys.stride()[:3],
+        *scales.stride()[:3],
+        1.0 / math.sqrt(head_size) / (INT8_MAX if is_rounded else 1),
+        is_rounded=is_rounded,
+        int8_max=INT8_MAX,
+        has_assembly=not launching.IS_INTERPRETED,
         num_splits=plan.num_splits,
         block=plan.block,
         blocks_in_flight=plan.num_stages,
@@ -104,8 +116,9 @@ def decode_attention(
 @triton.jit  # type: ignore[untyped-decorator]
 def _attend(
     q_ptr: tl.tensor,
-    k_cache_ptr: tl.tensor,
-    v_cache_ptr: tl.tensor,
+    keys_ptr: tl.tensor,
+    values_ptr: tl.tensor,
+    scales_ptr: tl.tensor,
     rows_ptr: tl.tensor,
     lengths_ptr: tl.tensor,
     out_ptr: tl.tensor,
@@ -114,7 +127,13 @@ def _attend(
     row_stride: tl.tensor,
     head_stride: tl.tensor,
     position_stride: tl.tensor,
+    scales_row_stride: tl.tensor,
+    scales_head_stride: tl.tensor,
+    scales_position_stride: tl.tensor,
     scale: tl.tensor,
+    is_rounded: tl.constexpr,
+    int8_max: tl.constexpr,
+    has_assembly: tl.constexpr,
     num_splits: tl.constexpr,
     block: tl.constexpr,
     blocks_in_flight: tl.constexpr,
@@ -137,6 +156,7 @@ def _attend(
     q = tl.load(q_ptr + query * head_size + channel, mask=channel < head_size, other=0.0).to(tl.float32) * scale
     slot = tl.arange(0, block)
     offset = row * row_stride + head * head_stride + slot[:, None] * position_stride + channel[None, :]
+    scales_at = scales_ptr + row * scales_row_stride + head * scales_head_stride + slot * scales_position_stride
     # Each of the `block` slots keeps a softmax of its own over every block-th position, so that the loop has no
     # barrier; they are joined once, behind it (Milakov & Gimelshein 2018, arXiv 1805.02867).
     top = tl.full([block], -1e30, dtype=tl.float32)
@@ -146,19 +166,29 @@ def _attend(
         is_read = start + slot < end
         mask = is_read[:, None] & (channel < head_size)[None, :]
         at = offset + start * position_stride
-        k = tl.load(k_cache_ptr + at, mask=mask, other=0.0)
-        v = tl.load(v_cache_ptr + at, mask=mask, other=0.0)
-        score = tl.where(is_read, tl.sum(k.to(tl.float32) * q[None, :], axis=1), float("-inf"))
+        k = tl.load(keys_ptr + at, mask=mask, other=0)
+        v = tl.load(values_ptr + at, mask=mask, other=0)
+        if is_rounded:
+            both = tl.load(scales_at + start * scales_position_stride, mask=is_read, other=0)
+            score = tl.sum(to_float32(k, has_assembly) * q[None, :], axis=1) * lower_half(both)
+        else:
+            score = tl.sum(k.to(tl.float32) * q[None, :], axis=1)
+        score = tl.where(is_read, score, float("-inf"))
         new_top = tl.maximum(top, score)
         kept, weight = tl.exp(top - new_top), tl.exp(score - new_top)
         total = total * kept + weight
-        mixed = mixed * kept[:, None] + weight[:, None] * v.to(tl.float32)
+        if is_rounded:
+            mixed = mixed * kept[:, None] + (weight * upper_half(both))[:, None] * to_float32(v, has_assembly)
+        else:
+            mixed = mixed * kept[:, None] + weight[:, None] * v.to(tl.float32)
         top = new_top
 
     highest = tl.max(top, axis=0)
     share = tl.exp(top - highest)
     total_sum = tl.sum(total * share, axis=0)
     mixed_sum = tl.sum(mixed * share[:, None], axis=0)
+    if is_rounded:
+        mixed_sum = mixed_sum / int8_max
     if num_splits == 1:
         mixed_sum = (mixed_sum / total_sum).to(out_ptr.dtype.element_ty)
         tl.store(out_ptr + query * head_size + channel, mixed_sum, mask=channel < head_size)

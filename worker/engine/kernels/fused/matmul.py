@@ -14,6 +14,7 @@ import triton.language as tl  # type: ignore[import-untyped]
 from worker.engine.kernels.fused import fewrows, launching
 from worker.engine.kernels.fused.activation import gate, silu_mul
 from worker.engine.kernels.fused.conversion import to_float
+from worker.engine.kernels.fused.floatweight import float_weight
 from worker.engine.kernels.fused.splits import add_splits
 from worker.engine.kernels.fused.tiles import MAX_FUSED_ROWS, Tile, gated_tile_for, tile_for
 from worker.engine.kernels.packedlinear import INT8_MAX
@@ -22,7 +23,7 @@ from worker.engine.kernels.packedlinear import INT8_MAX
 def linear(x: torch.Tensor, weight: torch.Tensor, absmax: torch.Tensor, tile: Tile | None = None) -> torch.Tensor:
     """Multiply x [M, K] by weight [N, K] int8 of scales absmax [N]; returns [M, N] in the precision of x."""
     if tile is None and x.shape[0] > MAX_FUSED_ROWS:
-        return F.linear(x, _converted(weight, absmax, x.dtype))
+        return F.linear(x, float_weight(weight, absmax, x.dtype))
     product = partial_linear(x, weight, absmax, tile)
     if product.ndim == x.ndim:
         return product
@@ -66,11 +67,6 @@ def partial_linear(
     out = x.new_empty(shape) if num_splits == 1 else x.new_empty((num_splits, *shape), dtype=torch.float32)
     _launch(x, weight, absmax, out, tile, width=width, is_gated=False)
     return out
-
-
-def _converted(weight: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return a weight [N, K] int8 as floats, for as long as one product takes."""
-    return (weight.to(torch.float32) * (absmax / INT8_MAX)[:, None]).to(dtype)
 
 
 def _launch(

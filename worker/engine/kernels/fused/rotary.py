@@ -12,6 +12,9 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import launching
+from worker.engine.kernels.fused.conversion import magnitude, to_int8
+from worker.engine.kernels.kvlayer import LEAST_ABSMAX, KVLayer
+from worker.engine.kernels.packedlinear import INT8_MAX
 
 #: Heads of a program: four programs an entry keep the GPU busy at a few entries, and are few enough at many.
 HEADS: Final = 4
@@ -23,14 +26,11 @@ def rope_and_store(
     sin: torch.Tensor,
     rows: torch.Tensor,
     positions: torch.Tensor,
-    k_cache: torch.Tensor,
-    v_cache: torch.Tensor,
+    layer: KVLayer,
 ) -> torch.Tensor:
     """See `worker.engine.kernels.operations`."""
-    _, num_heads, _, head_size = k_cache.shape
+    _, num_heads, _, head_size = layer.keys.shape
     assert head_size & (head_size - 1) == 0, "a head's size is a power of two"
-    assert k_cache.stride() == v_cache.stride()
-    assert k_cache.stride(3) == 1
     num_entries = qkv.shape[0]
     q = qkv.new_empty(num_entries, num_heads, head_size)
     _rope_and_store[(num_entries, triton.cdiv(num_heads, HEADS))](
@@ -40,9 +40,14 @@ def rope_and_store(
         rows,
         positions,
         q,
-        k_cache,
-        v_cache,
-        *k_cache.stride()[:3],
+        layer.keys,
+        layer.values,
+        layer.absmax,
+        *layer.keys.stride()[:3],
+        *(layer.keys if layer.absmax is None else layer.absmax).stride()[:3],
+        is_rounded=layer.absmax is not None,
+        int8_max=INT8_MAX,
+        least_absmax=LEAST_ABSMAX,
         num_heads=num_heads,
         head_size=head_size,
         heads=HEADS,
@@ -61,11 +66,18 @@ def _rope_and_store(
     rows_ptr: tl.tensor,
     positions_ptr: tl.tensor,
     q_ptr: tl.tensor,
-    k_cache_ptr: tl.tensor,
-    v_cache_ptr: tl.tensor,
+    keys_ptr: tl.tensor,
+    values_ptr: tl.tensor,
+    absmax_ptr: tl.tensor,
     row_stride: tl.tensor,
     head_stride: tl.tensor,
     position_stride: tl.tensor,
+    absmax_row_stride: tl.tensor,
+    absmax_head_stride: tl.tensor,
+    absmax_position_stride: tl.tensor,
+    is_rounded: tl.constexpr,
+    int8_max: tl.constexpr,
+    least_absmax: tl.constexpr,
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     heads: tl.constexpr,
@@ -86,21 +98,51 @@ def _rope_and_store(
 
     source = qkv_ptr + entry * 3 * width + head * head_size + channel
     target = q_ptr + entry * width + head * head_size + channel
-    _rotate(source, target, cos, sin, is_inside, half)
+    first, second = _load_halves(source, is_inside, half)
+    _store_halves(target, first * cos - second * sin, second * cos + first * sin, is_inside, half)
     # 64 bits: all layers' caches together have more than 2**31 numbers.
     row = tl.load(rows_ptr + entry).to(tl.int64)
     offset = row * row_stride + head * head_stride + position * position_stride + channel
-    _rotate(source + width, k_cache_ptr + offset, cos, sin, is_inside, half)
-    for part in tl.static_range(2):
-        value = tl.load(source + 2 * width + part * half, mask=is_inside, other=0.0)
-        tl.store(v_cache_ptr + offset + part * half, value, mask=is_inside)
+    first, second = _load_halves(source + width, is_inside, half)
+    first, second = first * cos - second * sin, second * cos + first * sin
+    v_first, v_second = _load_halves(source + 2 * width, is_inside, half)
+    if is_rounded:
+        at = row * absmax_row_stride + head * absmax_head_stride + position * absmax_position_stride
+        absmax_at = absmax_ptr + at
+        is_head = head < num_heads
+        first, second = _round(first, second, absmax_at, is_head, int8_max, least_absmax)
+        v_first, v_second = _round(v_first, v_second, absmax_at + 1, is_head, int8_max, least_absmax)
+    _store_halves(keys_ptr + offset, first, second, is_inside, half)
+    _store_halves(values_ptr + offset, v_first, v_second, is_inside, half)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _rotate(
-    source: tl.tensor, target: tl.tensor, cos: tl.tensor, sin: tl.tensor, is_inside: tl.tensor, half: tl.constexpr
-) -> None:
+def _load_halves(source: tl.tensor, is_inside: tl.tensor, half: tl.constexpr) -> tuple[tl.tensor, tl.tensor]:
     first = tl.load(source, mask=is_inside, other=0.0).to(tl.float32)
-    second = tl.load(source + half, mask=is_inside, other=0.0).to(tl.float32)
-    tl.store(target, (first * cos - second * sin).to(target.dtype.element_ty), mask=is_inside)
-    tl.store(target + half, (second * cos + first * sin).to(target.dtype.element_ty), mask=is_inside)
+    return first, tl.load(source + half, mask=is_inside, other=0.0).to(tl.float32)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _store_halves(
+    target: tl.tensor, first: tl.tensor, second: tl.tensor, is_inside: tl.tensor, half: tl.constexpr
+) -> None:
+    tl.store(target, first.to(target.dtype.element_ty), mask=is_inside)
+    tl.store(target + half, second.to(target.dtype.element_ty), mask=is_inside)
+
+
+@triton.jit  # type: ignore[untyped-decorator]
+def _round(
+    first: tl.tensor,
+    second: tl.tensor,
+    absmax_at: tl.tensor,
+    is_head: tl.tensor,
+    int8_max: tl.constexpr,
+    least_absmax: tl.constexpr,
+) -> tuple[tl.tensor, tl.tensor]:
+    """Round both halves of each head [heads, D / 2] to int8, and store the largest magnitude of the whole."""
+    absmax = tl.max(tl.maximum(magnitude(first), magnitude(second)), axis=1, keep_dims=True)
+    # Rounded first: the scale that is divided by is the one that is read.
+    absmax = tl.maximum(absmax, least_absmax).to(tl.float16)
+    tl.store(absmax_at, absmax, mask=is_head)
+    scale = int8_max / absmax.to(tl.float32)
+    return to_int8(first * scale), to_int8(second * scale)

@@ -62,13 +62,58 @@ def test_the_weights_of_few_rows_are_loaded_before_the_wait_for_the_input() -> N
     assert assembly.index("st.global") > wait
 
 
-def test_attention_reads_sixteen_bytes_at_once() -> None:
+@pytest.mark.parametrize("is_rounded", [False, True])
+def test_attention_reads_sixteen_bytes_at_once(*, is_rounded: bool) -> None:
     from worker.engine.kernels.fused import attention
 
     constants = {"num_splits": 1, "block": 64, "blocks_in_flight": 1, "num_heads": 16, "head_size": 64, "block_d": 64}
-    names = ("rows_ptr", "lengths_ptr")
-    types = dict.fromkeys(("q_ptr", "k_cache_ptr", "v_cache_ptr", "out_ptr"), "*fp16")
-    types |= dict.fromkeys(names, "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
-    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")} | {"scale": "fp32"}
-    assembly = compiled(attention._attend, constants | {"is_overlapped": False}, types, num_warps=4)
-    assert assembly.count("ld.global.v4.b32") >= 8
+    constants |= {"is_rounded": is_rounded, "int8_max": 127, "has_assembly": True, "is_overlapped": False}
+    types = dict.fromkeys(("q_ptr", "out_ptr"), "*fp16") | {"scale": "fp32"}
+    types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8" if is_rounded else "*fp16")
+    types |= dict.fromkeys(("rows_ptr", "lengths_ptr"), "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
+    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
+    types |= {f"scales_{name}_stride": "i32" for name in ("row", "head", "position")} | {"scales_ptr": "*i32"}
+    assembly = compiled(attention._attend, constants, types, num_warps=4)
+    assert assembly.count("ld.global.v4.b32") >= (4 if is_rounded else 8)
+    assert "cvt.rn.f32.s" not in assembly
+
+
+@pytest.mark.parametrize("form", ["rounded", "*fp16", "*bf16", "*fp32"])
+def test_prefill_attention_uses_tensor_cores_where_they_are_exact(form: str) -> None:
+    from worker.engine.kernels.fused import prefillattention
+
+    is_rounded = form == "rounded"
+    floats = "*fp16" if is_rounded else form
+    constants = {"is_rounded": is_rounded, "int8_max": 127, "has_assembly": floats == "*fp16"}
+    constants |= {"num_heads": 16, "head_size": 64, "block_m": 32, "block_n": 64, "block_d": 64}
+    types = dict.fromkeys(("q_ptr", "out_ptr"), floats) | {"num_positions": "i32", "scale": "fp32"}
+    types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8" if is_rounded else floats)
+    types |= dict.fromkeys(("rows_ptr", "positions_ptr"), "*i64") | {"scales_ptr": "*i32"}
+    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
+    types |= {f"scales_{name}_stride": "i32" for name in ("row", "head", "position")}
+    assembly = compiled(prefillattention._attend_block, constants, types, num_warps=4, num_stages=2)
+    assert ("mma" in assembly) == (form != "*fp32")
+    assert "tf32" not in assembly
+
+
+def test_a_weight_becomes_float_sixteen_numbers_at_once() -> None:
+    from worker.engine.kernels.fused import floatweight
+
+    constants = {"int8_max": 127, "has_assembly": True, "block": 1024}
+    types = {"weight_ptr": "*i8", "absmax_ptr": "*fp32", "out_ptr": "*fp16", "num_inputs": "i32"}
+    assembly = compiled(floatweight._to_float_weight, constants, types, num_warps=2)
+    assert "ld.global.v4" in assembly
+    assert "prmt.b32" in assembly
+
+
+def test_the_rounding_of_keys_and_values_compiles() -> None:
+    from worker.engine.kernels.fused import rotary
+
+    constants = {"is_rounded": True, "int8_max": 127, "least_absmax": 2.0**-14, "num_heads": 16, "head_size": 64}
+    constants |= {"heads": rotary.HEADS, "is_overlapped": True}
+    types = dict.fromkeys(("qkv_ptr", "q_ptr", "absmax_ptr"), "*fp16") | dict.fromkeys(("cos_ptr", "sin_ptr"), "*fp32")
+    types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8") | dict.fromkeys(("rows_ptr", "positions_ptr"), "*i64")
+    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
+    types |= {f"absmax_{name}_stride": "i32" for name in ("row", "head", "position")}
+    assembly = compiled(rotary._rope_and_store, constants, types, num_warps=1, launch_pdl=True)
+    assert "st.global.b8" not in assembly

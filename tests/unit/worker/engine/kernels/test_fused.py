@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch  # noqa: TID253 - the tests compare with torch
 
-from worker.engine.kernels import PackedLinear, reference
+from worker.engine.kernels import KVLayer, PackedLinear, reference
+from worker.engine.kernels.kvlayer import round_to_int8
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 #: Sums in another order; and bfloat16, which the interpreter cuts off where a GPU rounds.
@@ -80,10 +81,10 @@ def test_rope_and_store_writes_one_position_of_each_entry(
     cache = torch.full((num_rows, 2, num_heads, num_positions, head_size), torch.nan, dtype=dtype)
     caches = cache.unbind(1)
     arguments = (qkv, angles.cos(), angles.sin(), rows, positions)
-    actual, after = interpreted("rotary", "rope_and_store", *arguments, *caches)
-    expected = reference.rope_and_store(*arguments, *caches)
+    actual, after = interpreted("rotary", "rope_and_store", *arguments, KVLayer(*caches))
+    expected = reference.rope_and_store(*arguments, KVLayer(*caches))
     assert_close(actual, expected)
-    for written, wanted in zip(after[-2:], caches, strict=True):
+    for written, wanted in zip((after[-1].keys, after[-1].values), caches, strict=True):
         assert torch.equal(written.isnan(), wanted.isnan())
         assert_close(written.nan_to_num(), wanted.nan_to_num())
 
@@ -99,17 +100,105 @@ def test_decode_attention_reads_what_is_there_and_no_more(
     rows = torch.arange(5, 5 - len(lengths), -1)
     for row, length in zip(rows, lengths, strict=True):
         caches[row, :, :, length:] = torch.nan
-    arguments = (q, *caches.unbind(1), rows, torch.tensor(lengths))
+    arguments = (q, KVLayer(*caches.unbind(1)), rows, torch.tensor(lengths))
     actual, _ = interpreted("attention", "decode_attention", *arguments)
     assert_close(actual, reference.decode_attention(*arguments))
+
+
+def rounded_layer(num_rows: int, num_heads: int, num_positions: int, head_size: int) -> KVLayer:
+    """Return random numbers of eight bits, as one layer of the cache of all: its rows lie apart."""
+    values = torch.randint(-127, 128, (num_rows, 2, num_heads, num_positions, head_size), dtype=torch.int8)
+    absmax = torch.rand(num_rows, 2, num_heads, num_positions, 2).half() * 4 + 0.1
+    return KVLayer(*values.unbind(1), absmax[:, 1])
+
+
+def test_rounded_keys_and_values_are_those_of_the_reference_and_the_queries_are_not_rounded(interpreted: Any) -> None:
+    num_entries, num_heads, head_size, num_rows, num_positions = 3, 6, 16, 5, 7
+    qkv = random(num_entries, 3 * num_heads * head_size, dtype=torch.float16)
+    # One head of zeros, a key and a value that are no numbers, and one too large for a scale in half precision.
+    qkv[1, :head_size], qkv[1, num_heads * head_size : (num_heads + 1) * head_size] = 0.0, 0.0
+    qkv[2, 7 * head_size + 3], qkv[2, 14 * head_size + 5], qkv[0, 15 * head_size] = torch.nan, torch.nan, torch.inf
+    angles = random(9, head_size // 2).repeat(1, 2)
+    rows, positions = torch.tensor([4, 0, 2]), torch.tensor([0, 6, 3])
+    layer = rounded_layer(num_rows, num_heads, num_positions, head_size)
+    arguments = (qkv, angles.cos(), angles.sin(), rows, positions)
+    actual, after = interpreted("rotary", "rope_and_store", *arguments, layer)
+    expected = reference.rope_and_store(*arguments, layer)
+    assert_close(actual, expected)
+    written = after[-1]
+    torch.testing.assert_close(written.absmax, layer.absmax, rtol=2**-10, atol=0)
+    is_finite = layer.absmax.isfinite()
+    assert (~is_finite).nonzero().tolist() == [[2, 1, 3, 0], [2, 2, 3, 1], [4, 3, 0, 1]]
+    for index, (ours, theirs) in enumerate(((written.keys, layer.keys), (written.values, layer.values))):
+        # A number between two may go either way.
+        difference = (ours.int() - theirs.int()).abs()[is_finite[..., index]]
+        assert difference.max() <= 1
+        assert difference.float().mean() < 0.01
+
+
+@pytest.mark.parametrize("lengths", [[1, 150, 64, 65], [150], [1]])
+def test_attention_to_rounded_numbers_reads_what_is_there_and_no_more(interpreted: Any, lengths: list[int]) -> None:
+    q, layer = random(len(lengths), 2, 16, dtype=torch.float16), rounded_layer(6, 2, 150, 16)
+    rows = torch.arange(5, 5 - len(lengths), -1)
+    for row, length in zip(rows, lengths, strict=True):
+        layer.absmax[row, :, length:] = torch.nan
+    arguments = (q, layer, rows, torch.tensor(lengths))
+    actual, _ = interpreted("attention", "decode_attention", *arguments)
+    assert_close(actual, reference.decode_attention(*arguments))
+
+
+def test_attention_to_a_scale_that_is_not_finite_is_not_finite(interpreted: Any) -> None:
+    """So that logits that are no numbers are noticed in eight bits too, and in their row alone."""
+    q, layer = random(2, 2, 16, dtype=torch.float16), rounded_layer(2, 2, 40, 16)
+    vectors = random(2, 16)
+    vectors[0, 3] = torch.nan
+    layer.values[1, 0, 7], layer.absmax[1, 0, 7, 1] = round_to_int8(vectors)[0][0], round_to_int8(vectors)[1][0]
+    actual, _ = interpreted("attention", "decode_attention", q, layer, torch.tensor([1, 0]), torch.tensor([40, 40]))
+    assert not actual[0, 0].isfinite().any()
+    assert actual[0, 1].isfinite().all()
+    assert actual[1].isfinite().all()
+
+
+@pytest.mark.parametrize("form", ["float32", "float16", "rounded"])
+def test_prefill_attention_sees_each_position_and_those_before_it(interpreted: Any, form: str) -> None:
+    """Three blocks: the end of one row, its padding past the row's last position, and the beginning of another."""
+    dtype = torch.float32 if form == "float32" else torch.float16
+    num_positions = 100
+    layer = rounded_layer(4, 2, num_positions, 16)
+    if form != "rounded":
+        layer = KVLayer(*random(2, 4, 2, num_positions, 16, dtype=dtype))
+    scales = layer.keys if layer.absmax is None else layer.absmax
+    # Nobody has written what lies behind the blocks, or the other rows.
+    scales[0, :, 32:], scales[2], scales[3] = torch.nan, torch.nan, torch.nan
+    q = random(96, 2, 16, dtype=dtype)
+    rows, positions = (
+        torch.tensor([1, 1, 0]).repeat_interleave(32),
+        torch.cat([torch.arange(53, 117), torch.arange(32)]),
+    )
+    arguments = (q, layer, rows, positions.clamp(max=num_positions - 1))
+    actual, _ = interpreted("prefillattention", "prefill_attention", *arguments)
+    is_text = positions < num_positions
+    assert_close(actual[is_text], reference.prefill_attention(*arguments)[is_text])
+    # As the decode steps would: each entry to its row up to itself.
+    alone = reference.decode_attention(q[is_text], layer, rows[is_text], positions[is_text] + 1)
+    assert_close(actual[is_text], alone)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+@pytest.mark.parametrize("shape", [(3, 40), (2, 1030)])
+def test_a_weight_becomes_float_in_one_pass(interpreted: Any, shape: tuple[int, int], dtype: torch.dtype) -> None:
+    packed = int8_layer(*shape)
+    actual, _ = interpreted("floatweight", "float_weight", packed.weight, packed.absmax, dtype)
+    assert_close(actual, packed.dequantized().to(dtype))
 
 
 def test_a_query_that_is_not_finite_does_not_touch_its_neighbours(interpreted: Any) -> None:
     q, caches = random(2, 2, 16), random(2, 2, 2, 9, 16)
     rows, lengths = torch.tensor([0, 1]), torch.tensor([9, 9])
-    expected, _ = interpreted("attention", "decode_attention", q, *caches.unbind(1), rows, lengths)
+    layer = KVLayer(*caches.unbind(1))
+    expected, _ = interpreted("attention", "decode_attention", q, layer, rows, lengths)
     q[1] = torch.nan
-    actual, _ = interpreted("attention", "decode_attention", q, *caches.unbind(1), rows, lengths)
+    actual, _ = interpreted("attention", "decode_attention", q, layer, rows, lengths)
     assert torch.equal(actual[0], expected[0])
     assert actual[1].isnan().all()
 

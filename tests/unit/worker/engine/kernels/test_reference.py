@@ -36,7 +36,7 @@ def test_rotation_is_that_of_llama_to_the_bit_and_lands_in_the_cache() -> None:
     cos, sin = angles.cos(), angles.sin()
     rows, positions = torch.tensor([4, 0, 2]), torch.tensor([11, 0, 5])
     caches = torch.zeros(2, 5, num_heads, 12, head_size)
-    q = kernels.rope_and_store(qkv, cos, sin, rows, positions, *caches)
+    q = kernels.rope_and_store(qkv, cos, sin, rows, positions, kernels.KVLayer(*caches))
 
     asked, keys, values = qkv.view(num_entries, 3, num_heads, 1, head_size).unbind(1)
     asked, keys = apply_rotary_pos_emb(asked, keys, cos[positions].unsqueeze(1), sin[positions].unsqueeze(1))
@@ -55,7 +55,7 @@ def test_attention_is_that_of_torch_whatever_the_unread_positions_hold() -> None
     ]
     for row, length in zip(rows, lengths, strict=True):
         caches[:, row, :, length:] = torch.nan
-    actual = kernels.decode_attention(q, *caches, rows, lengths)
+    actual = kernels.decode_attention(q, kernels.KVLayer(*caches), rows, lengths)
     torch.testing.assert_close(actual, torch.stack(expected), rtol=1e-6, atol=1e-6)
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch  # noqa: TID253 - the tests compare tensors
 from tiny_t3 import text_ids  # noqa: F401 - silences what the packages warn of when they are first imported
 
+from worker.engine.kernels import KVLayer
 from worker.engine.t3.alignment import AS_IT_IS, FORCED, SUPPRESSED, AlignmentWatch, apply_verdict
 from worker.engine.t3.slotstate import SlotState
 from worker.models.alignment import _analyzer_class
@@ -124,7 +125,7 @@ def test_only_one_head_of_each_watched_layer_and_only_positions_read_so_far_are_
     watch, state = make_watch(2)
     keys = torch.randn(3, 16, NUM_POSITIONS, 8, generator=torch.Generator().manual_seed(1))
     queries = torch.randn(4, 16, 8, generator=torch.Generator().manual_seed(2))
-    watch._cache.layer = lambda _layer: (keys, keys)
+    watch._cache.layer = lambda _layer: KVLayer(keys, keys)
     state.length[:2] = torch.tensor([60, 80])
     slots = torch.tensor([1, 0])
     keys[1, :, 81:], keys[0, :, 61:] = float("nan"), float("nan")

@@ -206,14 +206,14 @@ def test_a_prefill_that_fails_gives_its_rows_back(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_burst_is_read_in_parts_that_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.engine.t3.prefill.MAX_POSITIONS_AT_ONCE", 64)
+    monkeypatch.setattr("worker.engine.t3.prefill.SIZES", (64,))
     decoder = make_decoder()
-    widths: list[int] = []
+    heights: list[int] = []
     fill = decoder._transformer.fill
 
-    def count(hidden: torch.Tensor, *arguments: object, **options: object) -> None:
-        widths.append(hidden.shape[0] * hidden.shape[1])
-        fill(hidden, *arguments, **options)
+    def count(hidden: torch.Tensor, *arguments: torch.Tensor) -> None:
+        heights.append(hidden.shape[0])
+        fill(hidden, *arguments)
 
     monkeypatch.setattr(decoder._transformer, "fill", count)
     assert speak(decoder, [make_prompt(0), make_prompt(1), make_prompt(3)]) == [
@@ -221,7 +221,7 @@ def test_a_burst_is_read_in_parts_that_fit_into_memory(monkeypatch: pytest.Monke
         tokens_alone(1),
         tokens_alone(3),
     ]
-    assert max(widths) <= 64
+    assert max(heights) <= 64
 
 
 def count_calls(function: Callable[..., object]) -> tuple[list[int], Callable[..., object]]:

@@ -11,6 +11,7 @@ from tiny_t3 import exact_int_mm, tiny_t3
 
 from worker.engine.kernels import operations
 from worker.engine.t3.decoder import Decoder
+from worker.engine.t3.slotsize import slot_bytes
 from worker.engine.t3.weights import join_weights
 from worker.models.quantization import cast_parameters, quantize_t3
 
@@ -71,7 +72,7 @@ def test_int8_layers_work_as_before_when_they_have_been_joined(is_used: bool, mo
 def test_a_decoder_speaks_in_half_precision(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "_int_mm", exact_int_mm)
     decoder = Decoder(t3_of(precision), precision=precision, num_slots=2, max_positions=MAX_POSITIONS, device="cpu")
-    assert decoder._cache.values.dtype == {"bf16": torch.bfloat16, "int8": torch.float16}[precision]
+    assert decoder._cache.values.dtype == {"bf16": torch.bfloat16, "int8": torch.int8}[precision]
     slots = decoder.admit([make_prompt(0, GREEDY), make_prompt(1)])
     found = run(decoder)
     assert all(found[slot].is_finite for slot in slots)
@@ -96,12 +97,27 @@ def test_the_rotary_tables_are_those_of_the_model() -> None:
     assert weights.num_voice_positions == 34
 
 
-def test_the_size_of_a_slot_is_what_the_decoder_takes() -> None:
-    t3 = tiny_t3()
-    slot_bytes = Decoder.slot_bytes(t3, max_positions=MAX_POSITIONS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_size_of_a_slot_is_what_the_decoder_takes(precision: str) -> None:
+    t3 = t3_of(precision)
+    config = t3.tfmr.config
+    wanted = slot_bytes(
+        precision,
+        MAX_POSITIONS,
+        num_layers=config.num_hidden_layers,
+        num_heads=config.num_attention_heads,
+        head_size=config.head_dim,
+    )
     taken = []
     for num_slots in (2, 7):
-        decoder = Decoder(t3, precision="fp32", num_slots=num_slots, max_positions=MAX_POSITIONS, device="cpu")
-        state = decoder._state
-        taken.append(decoder._cache.values.nbytes + state.seen.nbytes + state.output.nbytes)
-    assert taken[1] - taken[0] == 5 * slot_bytes
+        decoder = Decoder(t3, precision=precision, num_slots=num_slots, max_positions=MAX_POSITIONS, device="cpu")
+        cache, state = decoder._cache, decoder._state
+        scale_bytes = 0 if cache.absmax is None else cache.absmax.nbytes
+        taken.append(cache.values.nbytes + scale_bytes + state.seen.nbytes + state.output.nbytes)
+    assert taken[1] - taken[0] == 5 * wanted
+
+
+def test_in_int8_eight_slots_of_full_size_take_a_gibibyte() -> None:
+    assert slot_bytes("bf16", 1_024) == 2 * (2 * 30 * 16 * 64 * 1_024 * 2 + 1_024 * 8 + 8_194)
+    assert slot_bytes("int8", 1_024) < 0.52 * slot_bytes("bf16", 1_024)
+    assert 8 * slot_bytes("int8", 1_024) < 2**30
