@@ -14,6 +14,8 @@ import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from torch import nn  # noqa: TID253 - the same
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 
+from worker.engine.s3gen.weights import on_device
+
 #: Positions that the table of relative positions is made for at first; it grows.
 _FIRST_POSITIONS: Final = 4096
 
@@ -27,13 +29,13 @@ class Encoder:
         """Take the weights of a stock encoder.
 
         Args:
-            encoder: `UpsampleConformerEncoder` of chatterbox-tts, on the device, in float32; left as it is.
-            device: where it is.
+            encoder: `UpsampleConformerEncoder` of chatterbox-tts, in float32, on any device; left as it is.
+            device: where it runs, on a copy if the encoder is elsewhere.
             dtype: of products; sums and norms are float32 in any case.
         """
         assert not encoder.training, "dropout would be on"
         assert encoder.static_chunk_size == 0, "the whole sequence is seen at once"
-        self._encoder = encoder if dtype == torch.float32 else _with_products_in(encoder, dtype)
+        self._encoder = on_device(encoder if dtype == torch.float32 else _with_products_in(encoder, dtype), device)
         self._device = device
         self._dtype = dtype
         self._positions = _relative_positions(_FIRST_POSITIONS, encoder.output_size(), device)

@@ -21,6 +21,7 @@ from worker.engine.s3gen.noise import flow_noise
 from worker.engine.s3gen.sections import fused
 from worker.engine.s3gen.solver import NUM_MELS, Solver
 from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
+from worker.engine.s3gen.weights import on_device
 from worker.errors import SynthesisError
 
 #: Sequences that are encoded together, times the square of the tokens of the longest: the table of scores by distance
@@ -38,8 +39,8 @@ def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, ma
     """Return the fastest flow that a device and a precision allow.
 
     Args:
-        module: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
-        device: of everything.
+        module: `CausalMaskedDiffWithXvec` of chatterbox-tts, in float32 and evaluation mode, on any device.
+        device: where the flow runs; it has the weights that it needs there, and no others.
         precision: see `FlowPrecision`.
         max_frames: packed frames of a batch, those of the prompts included.
     """
@@ -62,13 +63,16 @@ class Flow:
         """Take the weights.
 
         Args:
-            flow: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
+            flow: `CausalMaskedDiffWithXvec` of chatterbox-tts, in float32 and evaluation mode, on any device.
             solver: for its estimator.
             device: of everything.
             is_half: whether the encoder multiplies in bf16; sums and norms stay in float32.
             max_frames: packed frames of a batch, those of the prompts included.
         """
-        self._flow = flow
+        self._vocabulary: int = flow.vocab_size
+        self._embed_tokens = on_device(flow.input_embedding, device)
+        self._project_speaker = on_device(flow.spk_embed_affine_layer, device)
+        self._project = on_device(flow.encoder_proj, device)
         dtype = torch.bfloat16 if is_half else torch.float32
         self._encoder = Encoder(flow.encoder, device=device, dtype=dtype)
         self._solver = solver
@@ -88,7 +92,7 @@ class Flow:
             At each place [80, F_i] float32 on the device, or why there is none; a bad speech harms no other.
         """
         results: list[torch.Tensor | SynthesisError | None] = [
-            find_fault(speech, self._flow.vocab_size) for speech in speeches
+            find_fault(speech, self._vocabulary) for speech in speeches
         ]
         sound = [index for index, fault in enumerate(results) if fault is None]
         lengths = [speeches[index].num_frames for index in sound]
@@ -137,7 +141,7 @@ class Flow:
 
     def _speaker(self, speech: Speech) -> torch.Tensor:
         embedding = self._real(speech.reference["embedding"]).reshape(1, -1)
-        speaker: torch.Tensor = self._flow.spk_embed_affine_layer(F.normalize(embedding, dim=1))
+        speaker: torch.Tensor = self._project_speaker(F.normalize(embedding, dim=1))
         return speaker
 
     def _encode(self, speeches: Sequence[Speech]) -> list[torch.Tensor]:
@@ -153,8 +157,8 @@ class Flow:
         for group in group_by_area(lengths, MAX_ENCODER_AREA):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
             group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
-            encoded = self._encoder(self._flow.input_embedding(tokens), group_lengths)
-            projected = self._flow.encoder_proj(encoded)
+            encoded = self._encoder(self._embed_tokens(tokens), group_lengths)
+            projected = self._project(encoded)
             for row, index in enumerate(group):
                 encodings[index] = projected[row, : FRAMES_PER_TOKEN * lengths[index]]
         return [encodings[index] for index in range(len(speeches))]

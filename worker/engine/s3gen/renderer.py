@@ -48,7 +48,8 @@ class Renderer:
         """Read the weights.
 
         Args:
-            s3gen: `S3Gen` of chatterbox-tts on the device, in float32 and evaluation mode; left as it is.
+            s3gen: `S3Gen` of chatterbox-tts on any device, in float32 and evaluation mode; left as it is. On another
+                device than the renderer's it takes nothing there but what the renderer multiplies with.
             watermarker: a `perth.PerthImplicitWatermarker`.
             device: where to run.
             precision: see `RendererPrecision`.

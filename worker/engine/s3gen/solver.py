@@ -57,7 +57,7 @@ class Solver:
         """Arrange the weights and work out what each step adds for the time.
 
         Args:
-            cfm: `CausalConditionalCFM` of chatterbox-tts, in float32.
+            cfm: `CausalConditionalCFM` of chatterbox-tts, in float32, on any device.
             attention: how sequences attend to themselves.
             dtype: of the estimator; the state is float32 in any case.
             device: of everything.
@@ -71,9 +71,9 @@ class Solver:
         self._device = device
         self._weights: EstimatorWeights = arrange_weights(cfm.estimator, dtype=dtype, device=device)
         self._guidance = float(cfm.inference_cfg_rate)
-        times = _times(cfm.t_scheduler, num_steps, device)
-        self._strides = times[1:] - times[:-1]
-        self._shifts = _time_shifts(cfm.estimator, times[:-1]).to(dtype)
+        times = _times(cfm.t_scheduler, num_steps)
+        self._strides = (times[1:] - times[:-1]).to(device)
+        self._shifts = _time_shifts(cfm.estimator, times[:-1]).to(device=device, dtype=dtype)
 
     @torch.inference_mode()
     def solve(self, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> torch.Tensor:
@@ -142,15 +142,16 @@ class Solver:
         workspace.step.add_(1)
 
 
-def _times(schedule: str, num_steps: int, device: torch.device) -> torch.Tensor:
-    """Return [num_steps + 1] float32 from 0 to 1: denser at first with the cosine schedule."""
-    times = torch.linspace(0, 1, num_steps + 1, device=device)
+def _times(schedule: str, num_steps: int) -> torch.Tensor:
+    """Return [num_steps + 1] float32 on the CPU, from 0 to 1: denser at first with the cosine schedule."""
+    times = torch.linspace(0, 1, num_steps + 1)
     return 1 - torch.cos(times * 0.5 * torch.pi) if schedule == "cosine" else times
 
 
 @torch.inference_mode()
 def _time_shifts(estimator: Any, times: torch.Tensor) -> torch.Tensor:
     """Return [steps, sections, C] float32: what the resnets add, the same for all rows and all batches."""
+    times = times.to(next(estimator.time_mlp.parameters()).device)
     embedded = estimator.time_mlp(estimator.time_embeddings(times))
     blocks = (*estimator.down_blocks, *estimator.mid_blocks, *estimator.up_blocks)
     return torch.stack([block[0].mlp(embedded) for block in blocks], dim=1)
