@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 from worker.engine.s3gen.attention import one_by_one, tiled
 from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, split_batches
 from worker.engine.s3gen.encoder import Encoder
+from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.graphs import GraphedSolver
 from worker.engine.s3gen.noise import flow_noise
 from worker.engine.s3gen.sections import fused
@@ -24,10 +25,14 @@ from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
 from worker.engine.s3gen.weights import on_device
 from worker.errors import SynthesisError
 
-#: Sequences that are encoded together, times the square of the tokens of the longest: the table of scores by distance
-#: has 64 numbers for each, so this one has 2 GB in half precision.
-MAX_ENCODER_AREA: Final = 16_000_000
+#: Scores by distance that the encoder may have at once for each frame of the largest batch: as many as 38 speeches of
+#: 15 s have in three groups. More at once is no faster on an H200 (`bench/flow.py`: 1.7 ms for each speech and 5 for
+#: a group).
+_SCORES_PER_FRAME: Final = 8_192
 
+#: What a tokens-long sequence has of them times the square of its tokens: 8 heads, a frame for half a token, and as many
+#: distances twice.
+_SCORES_PER_AREA: Final = 8 * 2 * 4
 
 #: `fp32` gives what chatterbox-tts gives, to 1e-5 of mels that reach 6. `bf16` multiplies in bf16 and keeps the
 #: solver's state and the encoder's sums and norms in float32: after ten steps its mels are 1.2 % off, by root of mean
@@ -74,15 +79,17 @@ class Flow:
         self._project_speaker = on_device(flow.spk_embed_affine_layer, device)
         self._project = on_device(flow.encoder_proj, device)
         dtype = torch.bfloat16 if is_half else torch.float32
-        self._encoder = Encoder(flow.encoder, device=device, dtype=dtype)
+        max_scores = _SCORES_PER_FRAME * max_frames
+        self._encoder = Encoder(flow.encoder, device=device, dtype=dtype, max_scores=max_scores)
+        self._max_area = max_scores // _SCORES_PER_AREA
         self._solver = solver
         self._device = device
         self._max_frames = max_frames
 
-    def warm_up(self) -> None:
-        """Compile kernels and capture graphs, where there are any."""
+    def warm_up(self, pool: GraphPool | None = None) -> None:
+        """Compile kernels and capture graphs, where there are any; see `GraphedSolver.warm_up`."""
         if isinstance(self._solver, GraphedSolver):
-            self._solver.warm_up()
+            self._solver.warm_up(pool)
 
     @torch.inference_mode()
     def mels(self, speeches: Sequence[Speech]) -> list[torch.Tensor | SynthesisError]:
@@ -154,7 +161,7 @@ class Flow:
         ]
         lengths = [sequence.numel() for sequence in sequences]
         encodings: dict[int, torch.Tensor] = {}
-        for group in group_by_area(lengths, MAX_ENCODER_AREA):
+        for group in group_by_area(lengths, self._max_area):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
             group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
             encoded = self._encoder(self._embed_tokens(tokens), group_lengths)

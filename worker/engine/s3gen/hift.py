@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 from worker.engine.s3gen.convolution import Form
+from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.rowgraph import RowGraph
 from worker.engine.s3gen.source import excite, pitch, read_source_weights
 from worker.engine.s3gen.spectrum import analyse, read_short_fourier, synthesise
@@ -92,15 +93,16 @@ class Hift:
         self._graphs: dict[int, RowGraph] = {}
         self.num_samples = self._source.num_samples
 
-    def warm_up(self, *, is_searching: bool = False) -> None:
+    def warm_up(self, pool: GraphPool | None = None, *, is_searching: bool = False) -> None:
         """Capture a graph for each length of a row; without CUDA there is nothing to warm.
 
         Args:
+            pool: shared with other graphs that take turns with these; None: one of their own.
             is_searching: let cuDNN try its algorithms on each shape, which takes long, where else it guesses.
         """
         if self._device.type != "cuda":
             return
-        pool = torch.cuda.graph_pool_handle()
+        pool = pool or GraphPool(self._device)
         with torch.inference_mode(), self._exactness(is_searching=is_searching):
             # From long to short: the short ones then fit into the memory of the longest.
             for budget in reversed(self._budgets_frames):

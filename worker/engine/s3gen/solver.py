@@ -30,7 +30,7 @@ class Workspace:
 
     Attributes:
         state: [F, 80] float32, noise at first, mel frames in the end.
-        inputs: [2, F, 320]: the state, then encoding, speaker and prompt, which are zero in the second half.
+        inputs: [2, F, 320]: the state, then encoding, speaker and prompt, which `fill` makes zero in the second half.
         layout: of both halves, R = 2 F.
         step: [1] int64, the number of the step that is next.
     """
@@ -68,7 +68,7 @@ class Solver:
         self._attention = attention
         self._section = section
         self._dtype = dtype
-        self._device = device
+        self.device = device
         self._weights: EstimatorWeights = arrange_weights(cfm.estimator, dtype=dtype, device=device)
         self._guidance = float(cfm.inference_cfg_rate)
         times = _times(cfm.t_scheduler, num_steps)
@@ -96,7 +96,7 @@ class Solver:
 
     def make_workspace(self, num_frames: int) -> Workspace:
         """Return a workspace for packed batches of this length, with no sequence in it."""
-        device, dtype = self._device, self._dtype
+        device, dtype = self.device, self._dtype
         table = self._attention.table([], 2 * num_frames)
         return Workspace(
             state=torch.zeros(num_frames, NUM_MELS, device=device),
@@ -106,6 +106,17 @@ class Solver:
                 table.to(device) if self._attention.is_table_on_device else table,
             ),
             step=torch.zeros(1, device=device, dtype=torch.int64),
+        )
+
+    def shorten(self, workspace: Workspace, num_frames: int) -> Workspace:
+        """Return a workspace for shorter batches in the memory of a longer one; both cannot be in use at once."""
+        num_rows = 2 * num_frames
+        num_tiles = self._attention.table([], num_rows).shape[0]
+        return Workspace(
+            state=workspace.state[:num_frames],
+            inputs=workspace.inputs.flatten()[: num_rows * 4 * NUM_MELS].view(2, num_frames, 4 * NUM_MELS),
+            layout=Layout(workspace.layout.mask[:num_rows], workspace.layout.table[:num_tiles]),
+            step=workspace.step,
         )
 
     def fill(self, workspace: Workspace, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> None:
@@ -121,6 +132,8 @@ class Solver:
         workspace.layout.table.resize_(table.shape).copy_(table)
         workspace.state.copy_(noise)
         workspace.inputs[0, :, NUM_MELS:] = context
+        # The unguided half; a batch of another length may have used its memory for the guided one.
+        workspace.inputs[1, :, NUM_MELS:] = 0.0
         workspace.step.zero_()
 
     def take_step(self, workspace: Workspace) -> None:
