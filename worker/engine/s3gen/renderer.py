@@ -26,10 +26,12 @@ RendererPrecision = Literal["fp32", "bf16"]
 #: The vocoder's phases need float32; its convolutions take the rounding that chatterbox-tts gives them on a GPU.
 _VOCODER_PRECISION: Final[dict[RendererPrecision, VocoderPrecision]] = {"fp32": "fp32", "bf16": "tf32"}
 
-#: The vocoder needs ten times what the flow needs for a frame, so its rows are so much shorter than a batch; but not
-#: shorter than the 20 s that nearly every segment of a book keeps within.
+#: The vocoder needs ten times what the flow needs for a frame. So its rows are so much shorter than a batch, but no
+#: shorter than the longest speech that T3 has room for; and so many frames of them are convolved at once.
 _BATCH_PER_VOCODER_ROW: Final = 6
-_LEAST_VOCODER_FRAMES: Final = 1_024
+_LEAST_VOCODER_FRAMES: Final = 2_048
+_BATCH_PER_WINDOW: Final = 12
+_LEAST_WINDOW_FRAMES: Final = 512
 
 #: Frames of a batch for each hop of the watermark whose transform is in memory at once, and the fewest of such hops.
 _BATCH_PER_HOP: Final = 12
@@ -79,6 +81,7 @@ class Renderer:
             device=where,
             precision=_VOCODER_PRECISION[precision],
             budgets_frames=vocoder_budgets(max_frames_per_batch),
+            window_frames=max(_LEAST_WINDOW_FRAMES, max_frames_per_batch // _BATCH_PER_WINDOW),
         )
         max_hops = min(max(_LEAST_HOPS, max_frames_per_batch // _BATCH_PER_HOP), DEFAULT_MAX_HOPS)
         self._watermark = Watermark(watermarker, device=where, max_hops=max_hops)
