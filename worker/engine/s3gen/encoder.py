@@ -29,9 +29,7 @@ MAX_SCORES: Final = 1_000_000_000
 class Encoder:
     """Runs the upsampling conformer of S3Gen on a padded batch, each row as if it were alone."""
 
-    def __init__(
-        self, encoder: Any, *, device: torch.device, dtype: torch.dtype, max_scores: int = MAX_SCORES
-    ) -> None:
+    def __init__(self, encoder: Any, *, device: torch.device, dtype: torch.dtype, max_scores: int = MAX_SCORES) -> None:
         """Take the weights of a stock encoder.
 
         Args:

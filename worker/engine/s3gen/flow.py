@@ -30,8 +30,7 @@ from worker.errors import SynthesisError
 #: a group).
 _SCORES_PER_FRAME: Final = 8_192
 
-#: What a tokens-long sequence has of them times the square of its tokens: 8 heads, a frame for half a token, and as many
-#: distances twice.
+#: Scores of a sequence for the square of its tokens: 8 heads, two frames for each token, two distances for each frame.
 _SCORES_PER_AREA: Final = 8 * 2 * 4
 
 #: `fp32` gives what chatterbox-tts gives, to 1e-5 of mels that reach 6. `bf16` multiplies in bf16 and keeps the

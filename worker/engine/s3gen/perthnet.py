@@ -93,9 +93,7 @@ class PerthNetwork:
             mirrored[first * self.hop : end * self.hop] = row[nth.clamp(max=row.numel() - 1)].flatten()
         return mirrored
 
-    def _analyse(
-        self, row: torch.Tensor, is_inside: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _analyse(self, row: torch.Tensor, is_inside: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return the lowest bins of a row's transforms, their levels, and how loud each transform is in all its bins.
 
         Args:
