@@ -38,6 +38,7 @@ from bench.flow_load import (  # noqa: E402
 from worker.engine.s3gen import attention, sections  # noqa: E402
 from worker.engine.s3gen.batch import Packing  # noqa: E402
 from worker.engine.s3gen.flow import make_flow  # noqa: E402
+from worker.engine.s3gen.graphpool import GraphPool  # noqa: E402
 from worker.engine.s3gen.graphs import GraphedSolver  # noqa: E402
 from worker.engine.s3gen.solver import NUM_STEPS, Solver  # noqa: E402
 
@@ -86,7 +87,7 @@ def step_figures(solver: Solver, frames: int) -> dict[str, Any]:
     graphed = GraphedSolver(solver, max_frames=frames)
     started_s = time.monotonic()
     with torch.inference_mode():
-        captured = graphed._capture(frames, torch.cuda.graph_pool_handle())
+        captured = graphed._capture(solver.make_workspace(frames), GraphPool(torch.device(DEVICE)))
         torch.cuda.synchronize()
         capture_s = time.monotonic() - started_s
         packing = packing_for(frames)

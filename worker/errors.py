@@ -2,6 +2,7 @@
 
 ChatterqueueError
 ├── WorkerStartError            a process that must not take work: settings, models, watermark
+│   ├── DeviceTooSmallError     the GPU has not enough free memory for one segment
 │   ├── ModelLoadError          a checkpoint that is missing, cut short or of another model
 │   │   ├── WeightsMissingError     files that a model needs are not there
 │   │   ├── WeightsLockError        the lock file is missing, unreadable or of a newer version
@@ -50,6 +51,23 @@ class WorkerStartError(ChatterqueueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class DeviceTooSmallError(WorkerStartError):
+    """The GPU cannot hold what one segment needs. Arguments: bytes that are free, bytes that would do."""
+
+    code = "device_too_small"
+
+    def __init__(self, free_bytes: int, needed_bytes: int) -> None:
+        Exception.__init__(self, free_bytes, needed_bytes)
+
+    def __str__(self) -> str:
+        free_bytes, needed_bytes = self.args
+        return (
+            f"one segment does not fit: the GPU has {free_bytes / 2**20:,.0f} MiB free and {needed_bytes / 2**20:,.0f} "
+            f"MiB would do, {(needed_bytes - free_bytes) / 2**20:,.0f} more. Free some, use int8, or set "
+            "CHATTERQUEUE_DEVICE=cpu"
+        )
 
 
 class ModelLoadError(WorkerStartError):

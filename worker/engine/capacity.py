@@ -1,15 +1,24 @@
 """How much Chatterbox takes on where it runs: what its weights, slots and frames take, and what is free.
 
-The arithmetic is `worker.engine.batching.fitting`; this module knows the sizes of the models, which are the same for
-every published checkpoint.
+Asked twice. Before anything is loaded, from the header of T3's file, so that a GPU that is too small is told in the
+first second and the worker knows how much work to hold. And again by each `Speaker`, from what the device says then:
+slots once T3 is loaded, frames once the decoder is ready.
+
+The arithmetic is `worker.engine.batching.fitting`. What is measured here is measured by `tests/gpu/run.sh memory`
+(`bench/results/gpu_memory.json`) on an H200, and rounded up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, Literal
 
+from producer.contract.narration import ModelName
 from worker.engine.batching.fitting import Costs, Fit, fit, kv_slot_bytes
+from worker.models.header import read_header, t3_bytes
 from worker.models.precision import Precision
+from worker.models.store.catalog import PARTS
 
 #: Positions of a row in T3's cache: 34 of the voice, some 150 of the text, and 30 s of speech and more. The same on
 #: every device, because it is also the ceiling at which a segment counts as running away.
@@ -19,15 +28,29 @@ _NUM_LAYERS: Final = 30
 _NUM_HEADS: Final = 16
 _HEAD_SIZE: Final = 64
 
-#: T3, S3Gen with what the renderer makes of it, and the voice encoder: bytes on the device.
-_WEIGHTS_BYTES: Final = {"fp32": int(3.4 * 2**30), "bf16": int(2.5 * 2**30), "int8": int(2.1 * 2**30)}
+_MIB: Final = 2**20
 
-#: What S3Gen, the vocoder and the watermark need for a mel frame of a batch at their peak; they take turns. The
-#: watermark needs most: 1.5 GiB for 163 s of speech.
-_FRAME_BYTES: Final = {"fp32": 400_000, "bf16": 200_000, "int8": 200_000}
+#: A T3 whose file is not in the folder, because its int8 copy is in a cache: the multilingual one, the larger by 1 %.
+_PUBLISHED_T3_BYTES: Final = {"fp32": 2_045 * _MIB, "bf16": 1_023 * _MIB, "int8": 530 * _MIB}
 
-#: Prefill, sampling, and the workspaces of the matrix products.
-_FIXED_BYTES: Final = 256 * 2**20
+#: The weights that the renderer multiplies with: estimator, encoder, vocoder, the watermark's network and resamplers
+#: (`tests/unit/worker/engine/test_weights_on_device.py` counts them).
+RENDERER_WEIGHTS_BYTES: Final = {"fp32": 560 * _MIB, "bf16": 350 * _MIB, "int8": 350 * _MIB}
+
+#: What a renderer takes beside them for its smallest batch: graphs, a row of 41 s and its windows in the vocoder, the
+#: encoder's scores of the longest speech, workspaces of the matrix products.
+_RENDER_BYTES: Final = {"fp32": 800 * _MIB, "bf16": 500 * _MIB, "int8": 500 * _MIB}
+
+#: What it takes more for a mel frame of a larger batch.
+_FRAME_BYTES: Final = {"fp32": 160_000, "bf16": 80_000, "int8": 80_000}
+
+#: What a decoder takes once: its graphs, two workspaces of the matrix products (32 MiB on Hopper, 8 elsewhere), and
+#: the voices that it keeps.
+_DECODE_BYTES: Final = {"fp32": 480 * _MIB, "bf16": 256 * _MIB, "int8": 256 * _MIB}
+
+#: A prompt of 320 tokens, with and without its text, while it is read; and as many prompts as are read at once.
+_BURST_BYTES: Final = {"fp32": 40 * _MIB, "bf16": 20 * _MIB, "int8": 20 * _MIB}
+_MOST_BURST_BYTES: Final = {"fp32": 1_024 * _MIB, "bf16": 512 * _MIB, "int8": 512 * _MIB}
 
 #: Without a GPU: the weights are read once for all slots, and cores run out before memory does.
 _CPU_SLOTS: Final = 2
@@ -43,25 +66,51 @@ def costs_of(precision: Precision) -> Costs:
         num_positions=MAX_POSITIONS,
         value_bytes=4 if precision == "fp32" else 2,
     )
-    return Costs(slot_bytes, _FRAME_BYTES[precision], _FIXED_BYTES)
+    return Costs(
+        slot_bytes=slot_bytes,
+        frame_bytes=_FRAME_BYTES[precision],
+        # One row more than the slots have: idle lanes write to it.
+        decode_bytes=_DECODE_BYTES[precision] + slot_bytes // 2,
+        burst_bytes=_BURST_BYTES[precision],
+        most_burst_bytes=_MOST_BURST_BYTES[precision],
+        render_bytes=_RENDER_BYTES[precision] + RENDERER_WEIGHTS_BYTES[precision],
+    )
+
+
+def weights_bytes(model_dir: Path, model: ModelName, precision: Precision) -> int:
+    """Return what the T3 of a folder takes on the device, by the header of its file.
+
+    Raises:
+        ModelLoadError: the file is cut short.
+    """
+    path = model_dir / PARTS[model].t3
+    return t3_bytes(read_header(path)[0], precision) if path.is_file() else _PUBLISHED_T3_BYTES[precision]
 
 
 def fit_models(
-    free_bytes: int, precision: Precision, num_models: int, *, max_slots: int | None, max_frames: int | None
+    free_bytes: int, precision: Precision, t3s_bytes: Sequence[int], *, max_slots: int | None, max_frames: int | None
 ) -> Fit:
     """Return what each of some models takes on, when all of them are to be loaded into free memory.
 
+    Args:
+        free_bytes: of the device.
+        precision: of the models.
+        t3s_bytes: what the T3 of each takes.
+        max_slots: of each.
+        max_frames: of each.
+
     Raises:
-        WorkerStartError: not even one segment of each fits.
+        DeviceTooSmallError: not even one segment of each fits.
     """
-    own_bytes = free_bytes // num_models - _WEIGHTS_BYTES[precision]
-    return fit(max(0, own_bytes), costs_of(precision), max_slots=max_slots, max_frames=max_frames)
+    own_bytes = (free_bytes - sum(t3s_bytes)) // len(t3s_bytes)
+    return fit(own_bytes, costs_of(precision), max_slots=max_slots, max_frames=max_frames)
 
 
 def find_capacity(
     device: Literal["cpu", "cuda"],
     precision: Precision,
-    num_models: int,
+    model_dir: Path,
+    models: Sequence[ModelName],
     *,
     max_slots: int | None = None,
     max_frames: int | None = None,
@@ -69,11 +118,13 @@ def find_capacity(
     """Return what each of some models takes on, on this device as it is now; before they are loaded.
 
     Raises:
-        WorkerStartError: not even one segment of each fits.
+        DeviceTooSmallError: not even one segment of each fits.
+        ModelLoadError: the file of a T3 is cut short.
     """
-    if device == "cpu":
+    if device == "cpu" or not models:
         return Fit(max_slots or _CPU_SLOTS, max_frames or _CPU_FRAMES)
-    import torch
+    from worker.engine.torchdevice import TorchDevice
 
-    free_bytes, _ = torch.cuda.mem_get_info()
-    return fit_models(free_bytes, precision, num_models, max_slots=max_slots, max_frames=max_frames)
+    free_bytes = TorchDevice(device).free_bytes()
+    t3s_bytes = [weights_bytes(model_dir, model, precision) for model in models]
+    return fit_models(free_bytes, precision, t3s_bytes, max_slots=max_slots, max_frames=max_frames)

@@ -22,6 +22,7 @@ from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
 from worker.engine.speaker import Speaker
+from worker.engine.torchdevice import TorchDevice
 from worker.errors import (
     DrainingError,
     EngineFaultError,
@@ -106,20 +107,24 @@ class ChatterboxEngine:
 
     @cached_property
     def _capacity(self) -> Fit:
-        """What each model takes on; found before the first is loaded."""
-        num_models = max(1, len(find_models(self._model_dir)))
+        """What each model takes on by plan; found before the first is loaded."""
         return find_capacity(
             self._device,
             self._precision,
-            num_models,
+            self._model_dir,
+            find_models(self._model_dir),
             max_slots=self._max_slots,
             max_frames=self._max_render_frames,
         )
 
     @property
     def num_slots(self) -> int:
-        """How many segments a model works on at once. Several models take turns more often than not."""
-        return self._capacity.num_slots
+        """How many segments a model works on at once. Several models take turns more often than not.
+
+        Planned until it is warm; then there may be less room than was thought.
+        """
+        slots = [speaker.capacity.num_slots for speaker in self._speakers.values()]
+        return min(slots) if slots else self._capacity.num_slots
 
     def load(self) -> None:
         """Check the folder and load its models.
@@ -150,6 +155,8 @@ class ChatterboxEngine:
             cache_dir=self._cache_dir,
             verification=self._verification,
             is_lock_required=self._is_lock_required,
+            # The renderer has weights of its own; what is left to S3Gen is to make voices, once for each.
+            rest_device="cpu",
         )
         self._revisions[model] = revision(self._model_dir, model)
         facts = {"model": model.value, "precision": precision, "device": device, "revision": self._revisions[model]}
@@ -172,8 +179,8 @@ class ChatterboxEngine:
             WatermarkError: if the watermark is not in the audio.
             EngineFaultError: if the device broke; another process may do better.
         """
-        for model, speaker in self._speakers.items():
-            speaker.start()
+        for number, (model, speaker) in enumerate(self._speakers.items()):
+            speaker.start(kept_bytes=self._kept_bytes(len(self._speakers) - number - 1))
             request = SegmentRequest(_WARM_UP_TEXT, "en", model, None, Parameters(), seed=0)
             try:
                 take = self.submit(request).result()
@@ -187,6 +194,12 @@ class ChatterboxEngine:
                     f"the watermark is not in what the {model.value} model speaks: the detector gives {found:.2f}, "
                     f"less than {MIN_DETECTION}"
                 )
+
+    def _kept_bytes(self, num_others: int) -> int:
+        """Return what of the free memory is that of models which have not been started: an equal share for each."""
+        if self._device == "cpu":
+            return 0
+        return TorchDevice(self._device).free_bytes() * num_others // (num_others + 1)
 
     def identity(self, model: ModelName) -> str:
         """Return engine, package version, model, content of its files, and the precision that T3 is in.
@@ -209,14 +222,14 @@ class ChatterboxEngine:
         speakers = list(self._speakers.values())
         if not speakers:
             return EngineHealth(is_ready=False, num_in_flight=0, num_finished=0, stalled_s=0.0)
-        return EngineHealth.total(speaker.loop.health() for speaker in speakers)
+        return EngineHealth.total(speaker.health() for speaker in speakers)
 
     def close(self, timeout_s: float) -> None:
         """Take no more segments, wait for those being spoken, let the models go."""
         self._is_closed = True
         ends_s = time.monotonic() + timeout_s
         for speaker in self._speakers.values():
-            speaker.loop.close(max(0.0, ends_s - time.monotonic()))
+            speaker.close(max(0.0, ends_s - time.monotonic()))
         self._speakers.clear()
 
     def _speaker(self, model: ModelName) -> Speaker:

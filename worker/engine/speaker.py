@@ -5,24 +5,37 @@ Knows nothing of files or of other models.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Literal
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
-from worker.engine.batching.fitting import Fit
+from worker.engine.batching.fitting import Fit, fit, fit_frames
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
-from worker.engine.capacity import MAX_POSITIONS
+from worker.engine.capacity import MAX_POSITIONS, costs_of
 from worker.engine.preparation import ChatterboxPreparation
+from worker.engine.protocol import EngineHealth
 from worker.engine.s3gen.renderer import Renderer
 from worker.engine.streamedrenderer import StreamedRenderer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.torchdevice import TorchDevice
 from worker.models.precision import Precision
 
+logger = logging.getLogger(__name__)
+
 
 class Speaker:
-    """A `ChatterboxTTS` or `ChatterboxMultilingualTTS` of ours, at work."""
+    """A `ChatterboxTTS` or `ChatterboxMultilingualTTS` of ours, at work.
+
+    Attributes:
+        model: the model; its S3Gen and voice encoder are used for new voices only.
+        languages: codes of those that it speaks.
+        capacity: slots and frames; on CUDA no more than a plan until `start` has seen what fits.
+        loop: takes segments, once started.
+    """
+
+    loop: BatchingLoop
 
     def __init__(
         self,
@@ -35,50 +48,102 @@ class Speaker:
         name: str,
         preparation: type[ChatterboxPreparation] = ChatterboxPreparation,
     ) -> None:
-        """Allocate everything that speaking needs.
+        """Take a model; it takes no memory but the model's until it is started.
 
         Args:
-            model: loaded, on the device.
-            device: where it is.
+            model: loaded, its T3 on the device.
+            device: where T3 is.
             precision: of T3; S3Gen's flow runs in half precision unless T3 is in full.
-            capacity: slots and frames.
+            capacity: slots and frames, at most.
             max_cached_voices: voices that are kept ready.
             name: of the threads.
             preparation: another one, for benchmarks.
         """
         self.model = model
         self.languages: frozenset[str] = model.languages
-        self._decoder = Decoder(
-            model.t3,
-            precision=precision,
-            num_slots=capacity.num_slots,
-            max_positions=MAX_POSITIONS,
-            device=device,
-        )
-        renderer = Renderer(
-            model.s3gen,
-            model.watermarker,
-            device=device,
-            precision="fp32" if precision == "fp32" else "bf16",
-            max_frames_per_batch=capacity.max_frames,
-        )
-        stream = torch.cuda.Stream() if device == "cuda" else None  # type: ignore[no-untyped-call]
-        self._renderer = StreamedRenderer(renderer, stream)
+        self.capacity = capacity
+        self._kind = device
+        self._device = TorchDevice(device)
+        self._precision: Precision = precision
+        self._max_cached_voices = max_cached_voices
+        self._name = name
+        self._preparation = preparation
         self._is_started = False
-        self.loop = BatchingLoop(
-            preparation=preparation(model, most_tokens=self._decoder.most_tokens, max_cached_voices=max_cached_voices),
-            decoder=self._decoder,
-            renderer=self._renderer,
-            device=TorchDevice(device),
-            sound=Sound(model.sr, is_watermarked=True),
-            name=name,
-        )
 
-    def start(self) -> None:
-        """Compile, capture, and take segments from then on; blocks. Does nothing the second time."""
+    def start(self, *, kept_bytes: int = 0) -> None:
+        """Allocate, compile, capture, and take segments from then on; blocks. Does nothing the second time.
+
+        Args:
+            kept_bytes: free memory of the device that is others'.
+
+        Raises:
+            DeviceTooSmallError: not even one segment fits.
+        """
         if self._is_started:
             return
+        self._decoder = self._make_decoder(kept_bytes)
+        self._renderer = self._make_renderer(kept_bytes)
+        self.loop = BatchingLoop(
+            preparation=self._preparation(
+                self.model, most_tokens=self._decoder.most_tokens, max_cached_voices=self._max_cached_voices
+            ),
+            decoder=self._decoder,
+            renderer=self._renderer,
+            device=self._device,
+            sound=Sound(self.model.sr, is_watermarked=True),
+            name=self._name,
+        )
         self._is_started = True
-        self._decoder.warm_up()
-        self._renderer.warm_up()
+        facts = {"num_slots": self.capacity.num_slots, "max_render_frames": self.capacity.max_frames}
+        logger.info("speaker_fitted", extra={"speaker": self._name, **facts})
         self.loop.start()
+
+    def health(self) -> EngineHealth:
+        """Return how it does; not ready until it has been started."""
+        if not self._is_started:
+            return EngineHealth(is_ready=False, num_in_flight=0, num_finished=0, stalled_s=0.0)
+        return self.loop.health()
+
+    def close(self, timeout_s: float) -> None:
+        """Take no more segments and wait for those being spoken."""
+        if self._is_started:
+            self.loop.close(timeout_s)
+
+    def _make_decoder(self, kept_bytes: int) -> Decoder:
+        """Return a decoder that is ready, of as many slots as fit beside a renderer."""
+        planned = self.capacity
+        if self._kind == "cuda":
+            free_bytes = self._device.free_bytes() - kept_bytes
+            costs = costs_of(self._precision)
+            self.capacity = fit(free_bytes, costs, max_slots=planned.num_slots, max_frames=planned.max_frames)
+        decoder = Decoder(
+            self.model.t3,
+            precision=self._precision,
+            num_slots=self.capacity.num_slots,
+            max_positions=MAX_POSITIONS,
+            device=self._kind,
+        )
+        decoder.warm_up()
+        return decoder
+
+    def _make_renderer(self, kept_bytes: int) -> StreamedRenderer:
+        """Return a renderer that is ready, of batches that fit beside the decoder."""
+        num_slots, max_frames = self.capacity.num_slots, self.capacity.max_frames
+        if self._kind == "cuda":
+            free_bytes = self._device.free_bytes() - kept_bytes
+            max_frames = fit_frames(free_bytes, costs_of(self._precision), num_slots, max_frames=max_frames)
+            self.capacity = Fit(num_slots, max_frames)
+        renderer = Renderer(
+            self.model.s3gen,
+            self.model.watermarker,
+            device=self._kind,
+            precision="fp32" if self._precision == "fp32" else "bf16",
+            max_frames_per_batch=max_frames,
+        )
+        stream = torch.cuda.Stream() if self._kind == "cuda" else None  # type: ignore[no-untyped-call]
+        streamed = StreamedRenderer(renderer, stream)
+        streamed.warm_up()
+        if self._kind == "cuda":
+            # What warming up took and nobody needs any more, on streams that nobody launches on again.
+            torch.cuda.empty_cache()
+        return streamed

@@ -36,6 +36,16 @@ class TorchDevice:
         if self._is_cuda:
             torch.cuda.empty_cache()
 
+    def free_bytes(self) -> int:
+        """Return what this process may still take of a CUDA device, after giving back what it does not use.
+
+        The driver knows what is free, and nothing of the part of the device that torch may have been limited to.
+        """
+        torch.cuda.empty_cache()
+        free_bytes, total_bytes = torch.cuda.mem_get_info()
+        allowed_bytes = int(torch.cuda.get_per_process_memory_fraction() * total_bytes) - torch.cuda.memory_reserved()
+        return max(0, min(free_bytes, allowed_bytes))
+
     def used_bytes(self) -> int:
         """Return what torch holds of the device's memory."""
         return torch.cuda.memory_reserved() if self._is_cuda else 0

@@ -6,6 +6,7 @@ Knows nothing of torch, so it can be asked before anything is loaded.
 from __future__ import annotations
 
 import json
+import math
 import re
 import struct
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from producer.contract.narration import ModelName
 from worker.errors import ModelLoadError
+from worker.models.precision import Precision
 
 #: A safetensors header is JSON of some 100 bytes for each tensor; T3 has about 300, S3Gen about 2,000.
 _MAX_HEADER_BYTES: Final = 16 * 2**20
@@ -82,3 +84,20 @@ def require_t3_of(model: ModelName, path: Path) -> None:
         raise ModelLoadError(
             f"{path} has {num_layers} layers; the {model.value} model needs {MIN_LAYERS[model]} or more"
         )
+
+
+def t3_bytes(tensors: Mapping[str, TensorInfo], precision: Precision) -> int:
+    """Return what the T3 whose tensors these are takes on a device.
+
+    In int8 every matrix but the embeddings has a byte for each number and four for each row; the rest is float16.
+    """
+    total_bytes = 0
+    for name, info in tensors.items():
+        is_matrix = len(info.shape) == 2 and "emb" not in f".{name}".split(".")[-2]
+        if precision == "int8" and name.endswith(".SCB"):
+            continue
+        if precision == "int8" and is_matrix:
+            total_bytes += math.prod(info.shape) + 4 * info.shape[0]
+        else:
+            total_bytes += math.prod(info.shape) * (4 if precision == "fp32" else 2)
+    return total_bytes

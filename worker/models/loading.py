@@ -77,8 +77,18 @@ class SafeLoading:
         precision: Precision = "fp32",
         int8_path: Path | None = None,
         files: Parts | None = None,
+        rest_device: str | torch.device | None = None,
     ) -> Self:
         """Load the model with T3 in any precision, a prequantized T3 from any place, other file names: `from_local`.
+
+        Args:
+            directory: the folder with the files.
+            device: where T3 goes, and the voices; everything if nothing else is said.
+            precision: of T3.
+            int8_path: an int8 T3.
+            files: other names of the files.
+            rest_device: where S3Gen and the voice encoder go. An engine that renders with weights of its own needs
+                them for new voices only, and keeps a GPU's memory free of them.
 
         Raises:
             ModelLoadError: as `from_local`, and if the tokenizer is that of another model.
@@ -90,8 +100,9 @@ class SafeLoading:
         files = files or cls.files
         check_model(directory, files, int8_path=int8_path)
         t3 = checkpointparts.load_t3(directory, files, device, precision=precision, int8_path=int8_path)
-        s3gen = checkpointparts.load_s3gen(directory, files, device)
-        voice_encoder = checkpointparts.load_voice_encoder(directory, files, device)
+        rest_device = device if rest_device is None else rest_device
+        s3gen = checkpointparts.load_s3gen(directory, files, rest_device)
+        voice_encoder = checkpointparts.load_voice_encoder(directory, files, rest_device)
         voice = checkpointparts.load_voice(directory / files.conditionals, device, cls._conditionals_class())
         tokenizer = cls._tokenizer_in(directory / files.tokenizer)
         _require_tokens_of(t3, tokenizer, directory / files.tokenizer)

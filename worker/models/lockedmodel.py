@@ -32,8 +32,19 @@ def load_locked(
     cache_dir: Path,
     verification: Verification = Verification.FULL,
     is_lock_required: bool = False,
+    rest_device: str | None = None,
 ) -> Any:
     """Check the files of a model against the lock and load it; the first int8 start leaves its T3 for the next one.
+
+    Args:
+        model: which one.
+        model_dir: the folder with its files.
+        device: where T3 goes.
+        precision: of T3.
+        cache_dir: where T3 in int8 is kept if the folder cannot be written to or has no lock.
+        verification: how the files are compared with their lock.
+        is_lock_required: refuse a folder without a lock.
+        rest_device: where everything but T3 goes, if that is another place; see `SafeLoading.load`.
 
     Raises:
         ModelLoadError: naming each file that is missing or not what the lock says, or what does not fit the model.
@@ -58,7 +69,14 @@ def load_locked(
         voice_encoder=files.voice_encoder.name,
         conditionals=files.conditionals.name if files.conditionals else model_class.files.conditionals,
     )
-    loaded = model_class.load(model_dir, device, precision=precision, int8_path=files.prequantized, files=names)
+    loaded = model_class.load(
+        model_dir,
+        device,
+        precision=precision,
+        int8_path=files.prequantized,
+        files=names,
+        rest_device=rest_device,
+    )
     if precision == "int8" and files.prequantized is None:
         _keep(loaded.t3, files)
     return loaded

@@ -63,12 +63,12 @@ class SafeSpeech(SafeLoading):
         raise NotImplementedError
 
     def prepare_voice(self, wav_fpath: str | Path, exaggeration: float = 0.5) -> Any:
-        """Return the `Conditionals` of a reference recording, and change nothing in the model."""
+        """Return the `Conditionals` of a reference recording, where T3 is, and change nothing in the model."""
         room = SimpleNamespace(
             t3=self.t3,
             s3gen=self.s3gen,
             ve=self.ve,
-            device=self.device,
+            device=self.s3gen.device,
             ENC_COND_LEN=self.ENC_COND_LEN,  # type: ignore[attr-defined]
             DEC_COND_LEN=self.DEC_COND_LEN,  # type: ignore[attr-defined]
         )
@@ -79,7 +79,7 @@ class SafeSpeech(SafeLoading):
             # The stock method, on an object of ours: it leaves its result in `conds`.
             stock = super().prepare_conditionals.__func__  # type: ignore[misc]
             stock(room, wav_fpath, exaggeration)
-        return room.conds
+            return room.conds.to(self.device)
 
     def prepare_conditionals(self, wav_fpath: str | Path, exaggeration: float = 0.5) -> None:
         """Make a reference recording the voice of every later call that names none."""

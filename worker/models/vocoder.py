@@ -49,7 +49,7 @@ def vocode(s3gen: Any, tokens: torch.Tensor, reference: Mapping[str, Any], *, se
         raise SynthesisError("the vocoder runs in float32 only: convert s3gen.flow, not s3gen")
     with torch.inference_mode(), _seeded(seed, s3gen.device):
         mels, _ = s3gen.flow.inference(
-            token=tokens[None],
+            token=tokens[None].to(s3gen.device),
             token_len=torch.tensor([tokens.numel()], device=s3gen.device),
             finalize=True,
             n_timesteps=NUM_FLOW_STEPS,

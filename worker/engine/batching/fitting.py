@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from worker.errors import WorkerStartError
+from worker.errors import DeviceTooSmallError
 
 #: Slots beyond which a card gains little: on an H200 256 of them decode a fifth more than 128, and each waits longer.
 MOST_SLOTS: Final = 128
@@ -19,24 +19,46 @@ MOST_FRAMES: Final = 49_152
 #: Frames of the longest speech with the longest prompt, which must fit alone: 41 s and 10 s, 50 frames a second.
 LEAST_FRAMES: Final = 2_560
 
-#: Part of the free memory that nothing is planned for: CUDA's own, graphs, fragments, other processes.
+#: Frames that are wanted for each slot before there is another slot: with fewer the renderer is slower than the slots
+#: that it renders for (an H200 renders 440 s of speech a second in batches of 8,192 frames, 250 in batches of 2,048).
+FRAMES_PER_SLOT: Final = 512
+
+#: Part of the free memory that nothing is planned for: kernels that CUDA loads, fragments, other processes.
 _RESERVE: Final = 0.08
 _LEAST_RESERVE_BYTES: Final = 300 * 2**20
-
-#: Part of the plan that rendering gets before slots; it renders what they decode, so both grow together.
-_RENDER_PART: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What things take, in bytes of the device's memory."""
+    """What things take, in bytes of the device's memory; T3's own weights are not among them.
 
-    #: One slot: the keys and values of both its rows.
+    Attributes:
+        slot_bytes: one slot: the keys and values of both its rows.
+        frame_bytes: one mel frame of the largest batch that is rendered.
+        decode_bytes: once, however many slots there are: the scratch row, graphs, workspaces, voices.
+        burst_bytes: a prompt that is being read; all slots may begin at once.
+        most_burst_bytes: all prompts that are read at once.
+        render_bytes: once, however large the batches are: the renderer's weights, graphs, workspaces.
+    """
+
     slot_bytes: int
-    #: One mel frame of a batch that is being rendered.
     frame_bytes: int
-    #: What is needed once, however many slots there are: prefill, workspaces of the matrix products.
-    fixed_bytes: int = 0
+    decode_bytes: int = 0
+    burst_bytes: int = 0
+    most_burst_bytes: int = 0
+    render_bytes: int = 0
+
+    def reading(self, num_slots: int) -> int:
+        """Return what reading the prompts of so many slots takes, for a moment."""
+        return min(num_slots * self.burst_bytes, self.most_burst_bytes)
+
+    def decoding(self, num_slots: int) -> int:
+        """Return what a decoder of so many slots takes at its peak."""
+        return self.decode_bytes + num_slots * self.slot_bytes + self.reading(num_slots)
+
+    def rendering(self, num_frames: int) -> int:
+        """Return what a renderer of batches of so many frames takes at its peak."""
+        return self.render_bytes + num_frames * self.frame_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +69,8 @@ class Fit:
     max_frames: int
 
     def planned_bytes(self, costs: Costs) -> int:
-        """Return what it will take beside the weights."""
-        return self.num_slots * costs.slot_bytes + self.max_frames * costs.frame_bytes + costs.fixed_bytes
+        """Return what it will take beside T3's weights."""
+        return costs.decoding(self.num_slots) + costs.rendering(self.max_frames)
 
 
 def kv_slot_bytes(*, num_layers: int, num_heads: int, head_size: int, num_positions: int, value_bytes: int) -> int:
@@ -57,29 +79,46 @@ def kv_slot_bytes(*, num_layers: int, num_heads: int, head_size: int, num_positi
 
 
 def fit(free_bytes: int, costs: Costs, *, max_slots: int | None = None, max_frames: int | None = None) -> Fit:
-    """Return how many slots and frames fit into memory that is free once the weights are loaded.
+    """Return how many slots and frames fit into memory that is free once T3 is loaded: slots first.
 
     Args:
         free_bytes: of the device.
         costs: what things take.
-        max_slots: no more slots than this; what they leave free stays free.
+        max_slots: no more slots than this; what they leave free makes batches larger.
         max_frames: no more frames than this.
 
     Raises:
-        WorkerStartError: not even one slot and one long speech fit.
+        DeviceTooSmallError: not even one slot and one long speech fit.
     """
     most_slots, most_frames = max_slots or MOST_SLOTS, max_frames or MOST_FRAMES
-    room_bytes = free_bytes - max(int(free_bytes * _RESERVE), _LEAST_RESERVE_BYTES) - costs.fixed_bytes
+    room_bytes = _room_in(free_bytes)
+    for num_slots in range(most_slots, 0, -1):
+        num_frames = min(most_frames, max(LEAST_FRAMES, num_slots * FRAMES_PER_SLOT))
+        spare_bytes = room_bytes - Fit(num_slots, num_frames).planned_bytes(costs)
+        if spare_bytes >= 0:
+            return Fit(num_slots, min(most_frames, num_frames + spare_bytes // costs.frame_bytes))
+    raise DeviceTooSmallError(free_bytes, free_bytes - spare_bytes)
+
+
+def fit_frames(free_bytes: int, costs: Costs, num_slots: int, *, max_frames: int | None = None) -> int:
+    """Return how many frames fit into memory that is free beside a decoder that has been made ready.
+
+    Args:
+        free_bytes: of the device.
+        costs: what things take.
+        num_slots: of the decoder.
+        max_frames: no more frames than this.
+
+    Raises:
+        DeviceTooSmallError: not even one long speech fits.
+    """
+    most_frames = max_frames or MOST_FRAMES
     least_frames = min(LEAST_FRAMES, most_frames)
-    needed_bytes = costs.slot_bytes + least_frames * costs.frame_bytes
-    if room_bytes < needed_bytes:
-        free_gib, needed_gib = free_bytes / 2**30, (free_bytes - room_bytes + needed_bytes) / 2**30
-        raise WorkerStartError(
-            f"the device has {free_gib:.1f} GiB free beside the weights, and one segment needs {needed_gib:.1f}: "
-            "free some, or set CHATTERQUEUE_DEVICE=cpu"
-        )
-    frames = max(least_frames, min(most_frames, int(room_bytes * _RENDER_PART) // costs.frame_bytes))
-    slots = min(most_slots, max(1, (room_bytes - frames * costs.frame_bytes) // costs.slot_bytes))
-    # What the slots do not need makes the batches larger.
-    frames = min(most_frames, max(frames, (room_bytes - slots * costs.slot_bytes) // costs.frame_bytes))
-    return Fit(num_slots=int(slots), max_frames=int(frames))
+    spare_bytes = _room_in(free_bytes) - costs.reading(num_slots) - costs.rendering(least_frames)
+    if spare_bytes < 0:
+        raise DeviceTooSmallError(free_bytes, free_bytes - spare_bytes)
+    return min(most_frames, least_frames + spare_bytes // costs.frame_bytes)
+
+
+def _room_in(free_bytes: int) -> int:
+    return free_bytes - max(int(free_bytes * _RESERVE), _LEAST_RESERVE_BYTES)

@@ -72,9 +72,10 @@ def read_upsampling(module: Any, form: Form) -> Convolution:
 
 
 def _placed(weight: torch.Tensor, form: Form) -> torch.Tensor:
-    weight = weight.detach().to(form.device)
+    weight = weight.detach()
     image: torch.Tensor = (round_to_tf32(weight) if form.is_tf32 else weight.to(form.dtype))[:, :, None]
-    return image.contiguous(memory_format=torch.channels_last)
+    # Moved last: what it is made from never takes memory of the device.
+    return image.contiguous(memory_format=torch.channels_last).to(form.device)
 
 
 def _bias(module: Any, form: Form) -> torch.Tensor:

@@ -14,28 +14,36 @@ import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from torch import nn  # noqa: TID253 - the same
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
 
+from worker.engine.s3gen.weights import on_device
+
 #: Positions that the table of relative positions is made for at first; it grows.
 _FIRST_POSITIONS: Final = 4096
 
 _POSITION_BASE: Final = 10_000.0
 
+#: Scores of a call that are in memory at once, those by distance: 2 GB in half precision. One head of the longest
+#: sequence has 13 million.
+MAX_SCORES: Final = 1_000_000_000
+
 
 class Encoder:
     """Runs the upsampling conformer of S3Gen on a padded batch, each row as if it were alone."""
 
-    def __init__(self, encoder: Any, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, encoder: Any, *, device: torch.device, dtype: torch.dtype, max_scores: int = MAX_SCORES) -> None:
         """Take the weights of a stock encoder.
 
         Args:
-            encoder: `UpsampleConformerEncoder` of chatterbox-tts, on the device, in float32; left as it is.
-            device: where it is.
+            encoder: `UpsampleConformerEncoder` of chatterbox-tts, in float32, on any device; left as it is.
+            device: where it runs, on a copy if the encoder is elsewhere.
             dtype: of products; sums and norms are float32 in any case.
+            max_scores: see `MAX_SCORES`; heads beyond it wait for their turn, but for one.
         """
         assert not encoder.training, "dropout would be on"
         assert encoder.static_chunk_size == 0, "the whole sequence is seen at once"
-        self._encoder = encoder if dtype == torch.float32 else _with_products_in(encoder, dtype)
+        self._encoder = on_device(encoder if dtype == torch.float32 else _with_products_in(encoder, dtype), device)
         self._device = device
         self._dtype = dtype
+        self._max_scores = max_scores
         self._positions = _relative_positions(_FIRST_POSITIONS, encoder.output_size(), device)
 
     def __call__(self, tokens: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -75,12 +83,15 @@ class Encoder:
         # -inf would make rows of nothing but padding, which no one reads, not a number.
         key_bias = torch.where(mask[:, None, None, :, 0], 0.0, torch.finfo(torch.bfloat16).min).to(self._dtype)
         for layer in layers:
-            hidden = hidden + _attend(layer.self_attn, layer.norm_mha(hidden).to(self._dtype), positions, key_bias)
+            normed = layer.norm_mha(hidden).to(self._dtype)
+            hidden = hidden + _attend(layer.self_attn, normed, positions, key_bias, max_scores=self._max_scores)
             hidden = hidden + layer.feed_forward(layer.norm_ff(hidden).to(self._dtype))
         return hidden
 
 
-def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_bias: torch.Tensor) -> torch.Tensor:
+def _attend(
+    attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_bias: torch.Tensor, *, max_scores: int
+) -> torch.Tensor:
     """Attend with relative positions: Dai et al. 2019, arXiv:1901.02860, section 3.3, as ESPnet orders them.
 
     Args:
@@ -88,6 +99,7 @@ def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_b
         hidden: [B, T, C].
         positions: [2 T - 1, C], from T - 1 ahead to T - 1 behind.
         key_bias: [B, 1, 1, T], very negative where a row has ended.
+        max_scores: as many heads take their turn together as have so many scores by distance.
     """
     num_heads, head_size = attention.h, attention.d_k
     num_rows, num_positions, _ = hidden.shape
@@ -97,21 +109,34 @@ def _attend(attention: Any, hidden: torch.Tensor, positions: torch.Tensor, key_b
     )
     distances = attention.linear_pos(positions).view(-1, num_heads, head_size)
     scaled = (query + attention.pos_bias_v) * (1.0 / math.sqrt(head_size))
-    by_distance = torch.matmul(scaled.transpose(1, 2), distances.permute(1, 2, 0))
-    # Column of (i, j) is T - 1 - i + j: a view that walks one back for each row, so that nothing is copied.
-    by_position = by_distance.as_strided(
-        (num_rows, num_heads, num_positions, num_positions),
+    query = query + attention.pos_bias_u
+    attended = torch.empty_like(query)
+    num_at_once = min(num_heads, max(1, max_scores // (num_rows * num_positions * distances.shape[0])))
+    for first in range(0, num_heads, num_at_once):
+        # [B, T, heads, D] to [B, heads, T, D], and [2 T - 1, heads, D] to [heads, D, 2 T - 1].
+        heads = slice(first, first + num_at_once)
+        by_distance = torch.matmul(scaled[:, :, heads].transpose(1, 2), distances[:, heads].permute(1, 2, 0))
+        attended[:, :, heads] = F.scaled_dot_product_attention(
+            query[:, :, heads].transpose(1, 2),
+            key[:, :, heads].transpose(1, 2),
+            value[:, :, heads].transpose(1, 2),
+            attn_mask=_by_position(by_distance) + key_bias,
+        ).transpose(1, 2)
+    joined: torch.Tensor = attention.linear_out(attended.flatten(2))
+    return joined
+
+
+def _by_position(by_distance: torch.Tensor) -> torch.Tensor:
+    """Return scores [B, H, T, T] by key, as a view of those by distance, [B, H, T, 2 T - 1]: nothing is copied.
+
+    The column of (i, j) is T - 1 - i + j, so the view walks one back for each row.
+    """
+    num_positions = by_distance.shape[2]
+    return by_distance.as_strided(
+        (*by_distance.shape[:2], num_positions, num_positions),
         (*by_distance.stride()[:2], by_distance.stride(2) - 1, 1),
         by_distance.storage_offset() + num_positions - 1,
     )
-    attended = F.scaled_dot_product_attention(
-        (query + attention.pos_bias_u).transpose(1, 2),
-        key.transpose(1, 2),
-        value.transpose(1, 2),
-        attn_mask=by_position + key_bias,
-    )
-    joined: torch.Tensor = attention.linear_out(attended.transpose(1, 2).flatten(2))
-    return joined
 
 
 def _with_products_in(encoder: Any, dtype: torch.dtype) -> Any:

@@ -16,17 +16,22 @@ from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 from worker.engine.s3gen.attention import one_by_one, tiled
 from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, split_batches
 from worker.engine.s3gen.encoder import Encoder
+from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.graphs import GraphedSolver
 from worker.engine.s3gen.noise import flow_noise
 from worker.engine.s3gen.sections import fused
 from worker.engine.s3gen.solver import NUM_MELS, Solver
 from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
+from worker.engine.s3gen.weights import on_device
 from worker.errors import SynthesisError
 
-#: Sequences that are encoded together, times the square of the tokens of the longest: the table of scores by distance
-#: has 64 numbers for each, so this one has 2 GB in half precision.
-MAX_ENCODER_AREA: Final = 16_000_000
+#: Scores by distance that the encoder may have at once for each frame of the largest batch: as many as 38 speeches of
+#: 15 s have in three groups. More at once is no faster on an H200 (`bench/flow.py`: 1.7 ms for each speech and 5 for
+#: a group).
+_SCORES_PER_FRAME: Final = 8_192
 
+#: Scores of a sequence for the square of its tokens: 8 heads, two frames for each token, two distances for each frame.
+_SCORES_PER_AREA: Final = 8 * 2 * 4
 
 #: `fp32` gives what chatterbox-tts gives, to 1e-5 of mels that reach 6. `bf16` multiplies in bf16 and keeps the
 #: solver's state and the encoder's sums and norms in float32: after ten steps its mels are 1.2 % off, by root of mean
@@ -38,8 +43,8 @@ def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, ma
     """Return the fastest flow that a device and a precision allow.
 
     Args:
-        module: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
-        device: of everything.
+        module: `CausalMaskedDiffWithXvec` of chatterbox-tts, in float32 and evaluation mode, on any device.
+        device: where the flow runs; it has the weights that it needs there, and no others.
         precision: see `FlowPrecision`.
         max_frames: packed frames of a batch, those of the prompts included.
     """
@@ -62,23 +67,28 @@ class Flow:
         """Take the weights.
 
         Args:
-            flow: `CausalMaskedDiffWithXvec` of chatterbox-tts, on the device, in float32 and evaluation mode.
+            flow: `CausalMaskedDiffWithXvec` of chatterbox-tts, in float32 and evaluation mode, on any device.
             solver: for its estimator.
             device: of everything.
             is_half: whether the encoder multiplies in bf16; sums and norms stay in float32.
             max_frames: packed frames of a batch, those of the prompts included.
         """
-        self._flow = flow
+        self._vocabulary: int = flow.vocab_size
+        self._embed_tokens = on_device(flow.input_embedding, device)
+        self._project_speaker = on_device(flow.spk_embed_affine_layer, device)
+        self._project = on_device(flow.encoder_proj, device)
         dtype = torch.bfloat16 if is_half else torch.float32
-        self._encoder = Encoder(flow.encoder, device=device, dtype=dtype)
+        max_scores = _SCORES_PER_FRAME * max_frames
+        self._encoder = Encoder(flow.encoder, device=device, dtype=dtype, max_scores=max_scores)
+        self._max_area = max_scores // _SCORES_PER_AREA
         self._solver = solver
         self._device = device
         self._max_frames = max_frames
 
-    def warm_up(self) -> None:
-        """Compile kernels and capture graphs, where there are any."""
+    def warm_up(self, pool: GraphPool | None = None) -> None:
+        """Compile kernels and capture graphs, where there are any; see `GraphedSolver.warm_up`."""
         if isinstance(self._solver, GraphedSolver):
-            self._solver.warm_up()
+            self._solver.warm_up(pool)
 
     @torch.inference_mode()
     def mels(self, speeches: Sequence[Speech]) -> list[torch.Tensor | SynthesisError]:
@@ -88,7 +98,7 @@ class Flow:
             At each place [80, F_i] float32 on the device, or why there is none; a bad speech harms no other.
         """
         results: list[torch.Tensor | SynthesisError | None] = [
-            find_fault(speech, self._flow.vocab_size) for speech in speeches
+            find_fault(speech, self._vocabulary) for speech in speeches
         ]
         sound = [index for index, fault in enumerate(results) if fault is None]
         lengths = [speeches[index].num_frames for index in sound]
@@ -137,7 +147,7 @@ class Flow:
 
     def _speaker(self, speech: Speech) -> torch.Tensor:
         embedding = self._real(speech.reference["embedding"]).reshape(1, -1)
-        speaker: torch.Tensor = self._flow.spk_embed_affine_layer(F.normalize(embedding, dim=1))
+        speaker: torch.Tensor = self._project_speaker(F.normalize(embedding, dim=1))
         return speaker
 
     def _encode(self, speeches: Sequence[Speech]) -> list[torch.Tensor]:
@@ -150,11 +160,11 @@ class Flow:
         ]
         lengths = [sequence.numel() for sequence in sequences]
         encodings: dict[int, torch.Tensor] = {}
-        for group in group_by_area(lengths, MAX_ENCODER_AREA):
+        for group in group_by_area(lengths, self._max_area):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
             group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
-            encoded = self._encoder(self._flow.input_embedding(tokens), group_lengths)
-            projected = self._flow.encoder_proj(encoded)
+            encoded = self._encoder(self._embed_tokens(tokens), group_lengths)
+            projected = self._project(encoded)
             for row, index in enumerate(group):
                 encodings[index] = projected[row, : FRAMES_PER_TOKEN * lengths[index]]
         return [encodings[index] for index in range(len(speeches))]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 
 from worker.engine.s3gen.batch import MAX_SPEECHES, Packing, choose_budget, list_budgets
+from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.solver import Solver, Workspace
 
 
@@ -37,12 +38,17 @@ class GraphedSolver:
         return choose_budget(num_frames, self._budgets) or num_frames
 
     @torch.inference_mode()
-    def warm_up(self) -> None:
-        """Capture all graphs; the largest first, so that the others find their memory in its pool."""
-        pool = torch.cuda.graph_pool_handle()
+    def warm_up(self, pool: GraphPool | None = None) -> None:
+        """Capture all graphs, the largest first: the others find their memory in its pool and its workspace.
+
+        Args:
+            pool: shared with other graphs that take turns with these; None: one of their own.
+        """
+        pool = pool or GraphPool(self._solver.device)
+        longest = self._solver.make_workspace(self._budgets[0])
         for budget in self._budgets:
             if budget not in self._captured:
-                self._captured[budget] = self._capture(budget, pool)
+                self._captured[budget] = self._capture(self._solver.shorten(longest, budget), pool)
 
     @torch.inference_mode()
     def solve(self, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> torch.Tensor:
@@ -56,16 +62,6 @@ class GraphedSolver:
             graph.replay()
         return workspace.state.clone()
 
-    def _capture(self, num_frames: int, pool: Any) -> _Captured:
-        workspace = self._solver.make_workspace(num_frames)
-        # Compiles kernels and lets libraries take their memory, on a stream beside the one that captures.
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._solver.take_step(workspace)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads, those of T3 for one, may go on using the device meanwhile.
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            self._solver.take_step(workspace)
+    def _capture(self, workspace: Workspace, pool: GraphPool) -> _Captured:
+        graph, _ = pool.capture(lambda: self._solver.take_step(workspace))
         return _Captured(workspace, graph)

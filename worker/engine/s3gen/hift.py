@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 from worker.engine.s3gen.convolution import Form
+from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.rowgraph import RowGraph
 from worker.engine.s3gen.source import excite, pitch, read_source_weights
 from worker.engine.s3gen.spectrum import analyse, read_short_fourier, synthesise
@@ -33,9 +34,16 @@ if TYPE_CHECKING:
 #: Pitch, source, the last convolution's rows, transforms and samples are float32 in all of them.
 VocoderPrecision = Literal["fp32", "tf32", "bf16"]
 
-#: Lengths of a row that have a CUDA graph, in mel frames, 20 ms each. The longest keeps an H200 busy and needs about
-#: 2 GiB in float32; what is longer than it is divided into several rows.
+#: Lengths of a row that have a CUDA graph, in mel frames, 20 ms each. The longest keeps an H200 busy; what is longer
+#: than it is divided into several rows.
 BUDGETS_FRAMES: Final = (256, 512, 1_024, 2_048, 4_096, 8_192)
+
+#: Frames of a row that go through the convolutions at once; a frame takes 400 kB there, and a fifth of it elsewhere.
+DEFAULT_WINDOW_FRAMES: Final = 4_096
+
+#: Frames on both sides of a window that are computed with it and dropped. The convolutions reach 20 frames far: 3 the
+#: first, then at 8, 40 and 120 positions for a frame 98, 98 and 124 positions.
+_REACH_FRAMES: Final = 24
 
 #: Zero frames behind each utterance. The farthest look is that of 11 taps at distance 5, 25 positions, where a frame
 #: has 8 positions: 3.1 frames.
@@ -57,6 +65,7 @@ class Hift:
         device: torch.device | str,
         precision: VocoderPrecision = "fp32",
         budgets_frames: Sequence[int] = BUDGETS_FRAMES,
+        window_frames: int = DEFAULT_WINDOW_FRAMES,
     ) -> None:
         """Read the weights of chatterbox-tts' vocoder; the module itself is neither changed nor kept.
 
@@ -66,6 +75,7 @@ class Hift:
             device: where to run.
             precision: of the convolutions. Off CUDA all of them are float32, apart from bf16.
             budgets_frames: lengths of a row that `warm_up` makes graphs for; the longest is the longest row.
+            window_frames: frames of a row that go through the convolutions at once.
 
         Raises:
             ModelLoadError: the module is in half precision: its weights have lost what float32 needs.
@@ -75,6 +85,7 @@ class Hift:
         self._device = torch.device(device)
         self._precision = precision
         self._budgets_frames = tuple(sorted(budgets_frames))
+        self._window_frames = window_frames
         self._source = read_source_weights(mel2wav, self._device)
         self._fourier = read_short_fourier(mel2wav, self._device)
         form = Form(
@@ -89,15 +100,16 @@ class Hift:
         self._graphs: dict[int, RowGraph] = {}
         self.num_samples = self._source.num_samples
 
-    def warm_up(self, *, is_searching: bool = False) -> None:
+    def warm_up(self, pool: GraphPool | None = None, *, is_searching: bool = False) -> None:
         """Capture a graph for each length of a row; without CUDA there is nothing to warm.
 
         Args:
+            pool: shared with other graphs that take turns with these; None: one of their own.
             is_searching: let cuDNN try its algorithms on each shape, which takes long, where else it guesses.
         """
         if self._device.type != "cuda":
             return
-        pool = torch.cuda.graph_pool_handle()
+        pool = pool or GraphPool(self._device)
         with torch.inference_mode(), self._exactness(is_searching=is_searching):
             # From long to short: the short ones then fit into the memory of the longest.
             for budget in reversed(self._budgets_frames):
@@ -159,9 +171,33 @@ class Hift:
         mels = torch.where(frames.is_inside[:, None], mels, 0.0)
         source = excite(self._source, pitch(self._source, mels, frames.is_inside), seeds, frames)
         transforms = resolve(starts, ends, self.num_samples // self._fourier.hop, num_extra=1)
-        parts = run_trunk(self._trunk, mels, analyse(self._fourier, source, transforms), frames)
+        parts = self._convolved(mels, source, frames, transforms)
         samples = synthesise(self._fourier, self._spectra(parts), transforms.is_inside)
-        return self._faded(samples.clamp(-self._max_amplitude, self._max_amplitude), frames)
+        return self._faded(samples.clamp_(-self._max_amplitude, self._max_amplitude), frames)
+
+    def _convolved(
+        self, mels: torch.Tensor, source: torch.Tensor, frames: Resolution, transforms: Resolution
+    ) -> torch.Tensor:
+        """Return what magnitudes and phases are made of, [P, bins], one window of the row after the other.
+
+        Nothing within a window's reach is missing from it, so windows change nothing but the memory that it takes.
+
+        Args:
+            mels: [F, 80] float32, zero in gaps.
+            source: [S] float32.
+            frames: what each mel frame belongs to.
+            transforms: what each of the P transforms belongs to.
+        """
+        num_frames, rate = mels.shape[0], transforms.rate
+        parts = mels.new_empty(num_frames * rate, self._fourier.size + 2)
+        for first in range(0, num_frames, self._window_frames):
+            end = min(first + self._window_frames, num_frames)
+            low, high = max(0, first - _REACH_FRAMES), min(end + _REACH_FRAMES, num_frames)
+            spectra = analyse(self._fourier, source, transforms.part(low * rate, high * rate))
+            window = resolve(frames.starts[low:high] - low, frames.ends[low:high] - low, 1)
+            made = run_trunk(self._trunk, mels[low:high], spectra, window)
+            parts[first * rate : end * rate] = made[(first - low) * rate : (end - low) * rate]
+        return parts
 
     def _spectra(self, parts: torch.Tensor) -> torch.Tensor:
         """Return real parts, then imaginary parts, [P, bins], from logarithms of magnitudes, then phases."""

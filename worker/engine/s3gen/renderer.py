@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from worker.engine.s3gen.batch import GAP_FRAMES, MAX_SPEECHES
 from worker.engine.s3gen.flow import make_flow
-from worker.engine.s3gen.hift import Hift, VocoderPrecision
+from worker.engine.s3gen.graphpool import GraphPool
+from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift, VocoderPrecision
 from worker.engine.s3gen.speech import Speech
-from worker.engine.s3gen.watermark import Watermark
+from worker.engine.s3gen.watermark import DEFAULT_MAX_HOPS, Watermark
 from worker.errors import SynthesisError, WatermarkError
 
 #: `fp32` gives what chatterbox-tts gives; `bf16` multiplies in bf16 where that is not heard.
@@ -24,6 +25,17 @@ RendererPrecision = Literal["fp32", "bf16"]
 
 #: The vocoder's phases need float32; its convolutions take the rounding that chatterbox-tts gives them on a GPU.
 _VOCODER_PRECISION: Final[dict[RendererPrecision, VocoderPrecision]] = {"fp32": "fp32", "bf16": "tf32"}
+
+#: The vocoder needs ten times what the flow needs for a frame. So its rows are so much shorter than a batch, but no
+#: shorter than the longest speech that T3 has room for; and so many frames of them are convolved at once.
+_BATCH_PER_VOCODER_ROW: Final = 6
+_LEAST_VOCODER_FRAMES: Final = 2_048
+_BATCH_PER_WINDOW: Final = 12
+_LEAST_WINDOW_FRAMES: Final = 512
+
+#: Frames of a batch for each hop of the watermark whose transform is in memory at once, and the fewest of such hops.
+_BATCH_PER_HOP: Final = 12
+_LEAST_HOPS: Final = 512
 
 #: Mel frames of a batch, prompts included: some 38 speeches of 15 s after prompts of 10 s.
 DEFAULT_MAX_FRAMES: Final = 49_152
@@ -48,7 +60,8 @@ class Renderer:
         """Read the weights.
 
         Args:
-            s3gen: `S3Gen` of chatterbox-tts on the device, in float32 and evaluation mode; left as it is.
+            s3gen: `S3Gen` of chatterbox-tts on any device, in float32 and evaluation mode; left as it is. On another
+                device than the renderer's it takes nothing there but what the renderer multiplies with.
             watermarker: a `perth.PerthImplicitWatermarker`.
             device: where to run.
             precision: see `RendererPrecision`.
@@ -62,13 +75,23 @@ class Renderer:
         where = torch.device(device)
         max_packed_frames = max_frames_per_batch + GAP_FRAMES * MAX_SPEECHES
         self._flow = make_flow(s3gen.flow, device=where, precision=precision, max_frames=max_packed_frames)
-        self._hift = Hift(s3gen.mel2wav, s3gen.trim_fade, device=where, precision=_VOCODER_PRECISION[precision])
-        self._watermark = Watermark(watermarker, device=where)
+        self._hift = Hift(
+            s3gen.mel2wav,
+            s3gen.trim_fade,
+            device=where,
+            precision=_VOCODER_PRECISION[precision],
+            budgets_frames=vocoder_budgets(max_frames_per_batch),
+            window_frames=max(_LEAST_WINDOW_FRAMES, max_frames_per_batch // _BATCH_PER_WINDOW),
+        )
+        max_hops = min(max(_LEAST_HOPS, max_frames_per_batch // _BATCH_PER_HOP), DEFAULT_MAX_HOPS)
+        self._watermark = Watermark(watermarker, device=where, max_hops=max_hops)
+        self._device = where
 
     def warm_up(self) -> None:
-        """Compile kernels and capture graphs, on the thread and the stream that will render."""
-        self._flow.warm_up()
-        self._hift.warm_up()
+        """Compile kernels and capture graphs; flow and vocoder take turns, so their graphs share their memory."""
+        pool = GraphPool(self._device) if self._device.type == "cuda" else None
+        self._hift.warm_up(pool)
+        self._flow.warm_up(pool)
 
     def render(self, speeches: Sequence[Speech]) -> list[NDArray[np.float32] | SynthesisError]:
         """Return the audio of each speech; a bad speech harms no other.
@@ -111,3 +134,9 @@ class Renderer:
             return self._watermark.apply([samples])[0]
         except WatermarkError as error:
             return SynthesisError(f"the watermark did not hold: {error}")
+
+
+def vocoder_budgets(max_frames: int) -> tuple[int, ...]:
+    """Return the lengths of rows that the vocoder has graphs for, beside batches of so many frames."""
+    longest = max(_LEAST_VOCODER_FRAMES, max_frames // _BATCH_PER_VOCODER_ROW)
+    return tuple(budget for budget in BUDGETS_FRAMES if budget <= longest)

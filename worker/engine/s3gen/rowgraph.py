@@ -6,11 +6,12 @@ Knows nothing of what is computed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - graphs are torch's
 
 if TYPE_CHECKING:
+    from worker.engine.s3gen.graphpool import GraphPool
     from worker.engine.s3gen.tape import Tape
 
 
@@ -23,7 +24,7 @@ class RowGraph:
         num_frames: int,
         num_mels: int,
         device: torch.device,
-        pool: Any,
+        pool: GraphPool,
     ) -> None:
         """Run the function once, then capture it.
 
@@ -32,21 +33,11 @@ class RowGraph:
             num_frames: F.
             num_mels: channels of a mel.
             device: a CUDA device.
-            pool: memory that graphs share, of which never two run at once.
+            pool: where graphs are captured of which never two run at once.
         """
         self._mels = torch.zeros(num_frames, num_mels, device=device)
         self._owners = torch.zeros(3, num_frames, dtype=torch.int64, device=device)
-        stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        stream.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(stream):
-            # cuDNN chooses its algorithms and Triton compiles here: neither may happen while a graph is recorded.
-            function(self._mels, self._owners)
-        stream.synchronize()
-        self._graph = torch.cuda.CUDAGraph()
-        # Only this thread's calls are watched: others, such as T3's, go on meanwhile.
-        with torch.cuda.graph(self._graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-            self._samples = function(self._mels, self._owners)
-        torch.cuda.current_stream(device).wait_stream(stream)
+        self._graph, self._samples = pool.capture(lambda: function(self._mels, self._owners))
 
     def replay(self, tape: Tape, mels: Sequence[torch.Tensor], owners: torch.Tensor) -> torch.Tensor:
         """Run the graph on the current stream and return a copy of its row of samples; nothing waits.

@@ -30,7 +30,7 @@ class Workspace:
 
     Attributes:
         state: [F, 80] float32, noise at first, mel frames in the end.
-        inputs: [2, F, 320]: the state, then encoding, speaker and prompt, which are zero in the second half.
+        inputs: [2, F, 320]: the state, then encoding, speaker and prompt, which `fill` makes zero in the second half.
         layout: of both halves, R = 2 F.
         step: [1] int64, the number of the step that is next.
     """
@@ -57,7 +57,7 @@ class Solver:
         """Arrange the weights and work out what each step adds for the time.
 
         Args:
-            cfm: `CausalConditionalCFM` of chatterbox-tts, in float32.
+            cfm: `CausalConditionalCFM` of chatterbox-tts, in float32, on any device.
             attention: how sequences attend to themselves.
             dtype: of the estimator; the state is float32 in any case.
             device: of everything.
@@ -68,12 +68,12 @@ class Solver:
         self._attention = attention
         self._section = section
         self._dtype = dtype
-        self._device = device
+        self.device = device
         self._weights: EstimatorWeights = arrange_weights(cfm.estimator, dtype=dtype, device=device)
         self._guidance = float(cfm.inference_cfg_rate)
-        times = _times(cfm.t_scheduler, num_steps, device)
-        self._strides = times[1:] - times[:-1]
-        self._shifts = _time_shifts(cfm.estimator, times[:-1]).to(dtype)
+        times = _times(cfm.t_scheduler, num_steps)
+        self._strides = (times[1:] - times[:-1]).to(device)
+        self._shifts = _time_shifts(cfm.estimator, times[:-1]).to(device=device, dtype=dtype)
 
     @torch.inference_mode()
     def solve(self, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> torch.Tensor:
@@ -96,7 +96,7 @@ class Solver:
 
     def make_workspace(self, num_frames: int) -> Workspace:
         """Return a workspace for packed batches of this length, with no sequence in it."""
-        device, dtype = self._device, self._dtype
+        device, dtype = self.device, self._dtype
         table = self._attention.table([], 2 * num_frames)
         return Workspace(
             state=torch.zeros(num_frames, NUM_MELS, device=device),
@@ -106,6 +106,17 @@ class Solver:
                 table.to(device) if self._attention.is_table_on_device else table,
             ),
             step=torch.zeros(1, device=device, dtype=torch.int64),
+        )
+
+    def shorten(self, workspace: Workspace, num_frames: int) -> Workspace:
+        """Return a workspace for shorter batches in the memory of a longer one; both cannot be in use at once."""
+        num_rows = 2 * num_frames
+        num_tiles = self._attention.table([], num_rows).shape[0]
+        return Workspace(
+            state=workspace.state[:num_frames],
+            inputs=workspace.inputs.flatten()[: num_rows * 4 * NUM_MELS].view(2, num_frames, 4 * NUM_MELS),
+            layout=Layout(workspace.layout.mask[:num_rows], workspace.layout.table[:num_tiles]),
+            step=workspace.step,
         )
 
     def fill(self, workspace: Workspace, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> None:
@@ -121,6 +132,8 @@ class Solver:
         workspace.layout.table.resize_(table.shape).copy_(table)
         workspace.state.copy_(noise)
         workspace.inputs[0, :, NUM_MELS:] = context
+        # The unguided half; a batch of another length may have used its memory for the guided one.
+        workspace.inputs[1, :, NUM_MELS:] = 0.0
         workspace.step.zero_()
 
     def take_step(self, workspace: Workspace) -> None:
@@ -142,15 +155,16 @@ class Solver:
         workspace.step.add_(1)
 
 
-def _times(schedule: str, num_steps: int, device: torch.device) -> torch.Tensor:
-    """Return [num_steps + 1] float32 from 0 to 1: denser at first with the cosine schedule."""
-    times = torch.linspace(0, 1, num_steps + 1, device=device)
+def _times(schedule: str, num_steps: int) -> torch.Tensor:
+    """Return [num_steps + 1] float32 on the CPU, from 0 to 1: denser at first with the cosine schedule."""
+    times = torch.linspace(0, 1, num_steps + 1)
     return 1 - torch.cos(times * 0.5 * torch.pi) if schedule == "cosine" else times
 
 
 @torch.inference_mode()
 def _time_shifts(estimator: Any, times: torch.Tensor) -> torch.Tensor:
     """Return [steps, sections, C] float32: what the resnets add, the same for all rows and all batches."""
+    times = times.to(next(estimator.time_mlp.parameters()).device)
     embedded = estimator.time_mlp(estimator.time_embeddings(times))
     blocks = (*estimator.down_blocks, *estimator.mid_blocks, *estimator.up_blocks)
     return torch.stack([block[0].mlp(embedded) for block in blocks], dim=1)

@@ -98,6 +98,16 @@ class Resolution:
     positions: torch.Tensor
     is_inside: torch.Tensor
 
+    def part(self, first: int, end: int) -> Resolution:
+        """Return what some of the positions belong to; all numbers are still those of the whole row."""
+        return Resolution(
+            self.rate,
+            self.starts[first:end],
+            self.ends[first:end],
+            self.positions[first:end],
+            self.is_inside[first:end],
+        )
+
 
 def resolve(starts: torch.Tensor, ends: torch.Tensor, rate: int, *, num_extra: int = 0) -> Resolution:
     """Return what the positions of a layer belong to.

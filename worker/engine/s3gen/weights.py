@@ -5,6 +5,7 @@ Knows the stock module's structure and nothing of how it is run.
 
 from __future__ import annotations
 
+import copy
 from typing import Any, NamedTuple
 
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
@@ -71,9 +72,10 @@ def arrange_weights(estimator: Any, *, dtype: torch.dtype, device: torch.device)
     """Return the weights of a stock estimator, convolutions turned into matrices, query, key and value joined.
 
     Args:
-        estimator: `ConditionalDecoder` of chatterbox-tts, in float32.
+        estimator: `ConditionalDecoder` of chatterbox-tts, in float32, on any device; left as it is.
         dtype: of the result.
-        device: of the result.
+        device: of the result. What differs from the estimator's own is made where that is and then moved, so the
+            device never holds more than the result.
 
     Raises:
         ModelLoadError: it has another structure than that of chatterbox-tts 0.1.7.
@@ -95,6 +97,13 @@ def arrange_weights(estimator: Any, *, dtype: torch.dtype, device: torch.device)
     )
     moved: EstimatorWeights = _moved(arranged, dtype, device)
     return moved
+
+
+def on_device(module: Any, device: torch.device) -> Any:
+    """Return the module itself if its weights are on the device, else a copy there; the module stays as it is."""
+    if all(parameter.device.type == device.type for parameter in module.parameters()):
+        return module
+    return copy.deepcopy(module).to(device)
 
 
 def _conv(conv: Any) -> Affine:
@@ -132,7 +141,7 @@ def _transformer(block: Any) -> Transformer:
 
 def _moved(part: Any, dtype: torch.dtype, device: torch.device) -> Any:
     if isinstance(part, torch.Tensor):
-        return part.to(device=device, dtype=dtype).contiguous()
+        return part.to(dtype=dtype).contiguous().to(device)
     if isinstance(part, int):
         return part
     parts = [_moved(inner, dtype, device) for inner in part]

@@ -53,6 +53,28 @@ def test_an_utterance_of_a_mixed_batch_is_what_the_stock_vocoder_makes_of_it_alo
     torch.testing.assert_close(batch[index], alone, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("window_frames", [5, 32])
+def test_a_row_that_is_convolved_in_windows_sounds_as_one_that_is_not(vocoder, hift, window_frames):
+    """Windows begin and end within utterances, at their ends and in gaps."""
+    generator = torch.Generator().manual_seed(2)
+    mels = [torch.randn(80, length, generator=generator) * 2 - 5 for length in (61, 1, 30)]
+    sparing = Hift(vocoder, stock_fade(), device="cpu", window_frames=window_frames)
+
+    for found, wanted in zip(sparing.samples(mels, SEEDS[:3]), hift.samples(mels, SEEDS[:3]), strict=True):
+        torch.testing.assert_close(found, wanted, rtol=0, atol=TOLERANCE / 10)
+
+
+def test_windows_without_what_lies_around_them_sound_otherwise(vocoder, hift, monkeypatch):
+    """The test above would see windows that are too narrow."""
+    monkeypatch.setattr("worker.engine.s3gen.hift._REACH_FRAMES", 5)
+    mel = torch.randn(80, 61, generator=torch.Generator().manual_seed(2)) * 2 - 5
+    short = Hift(vocoder, stock_fade(), device="cpu", window_frames=16)
+
+    (found,), (wanted,) = short.samples([mel], SEEDS[:1]), hift.samples([mel], SEEDS[:1])
+
+    assert (found - wanted).abs().max() > 10 * TOLERANCE
+
+
 def test_the_comparison_would_see_a_change_in_the_last_frame_and_in_the_noise(vocoder, mels, batch):
     changed = mels[0].clone()
     changed[:, -1] += 1

@@ -121,6 +121,14 @@ def test_more_than_a_row_holds_gets_several_rows(watermark, voices, batch, monke
         np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
 
 
+@pytest.mark.parametrize("max_hops", [1, 7, 64])
+def test_transforms_of_few_hops_at_a_time_give_the_same(perth_watermarker, voices, batch, max_hops):
+    sparing = Watermark(perth_watermarker, device="cpu", max_hops=max_hops)
+
+    for found, wanted in zip(sparing.apply(voices[1:4]), batch[1:4], strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=TOLERANCE)
+
+
 def test_results_own_their_memory(watermark, voices):
     first, second = watermark.apply(voices[:2])
     kept = second.copy()
@@ -151,7 +159,7 @@ def test_a_length_that_cannot_be_marked_is_an_error(watermark, num_samples):
 
 def test_an_utterance_without_a_mark_is_an_error(perth_watermarker, voices, monkeypatch):
     deaf = Watermark(perth_watermarker, device="cpu")
-    monkeypatch.setattr("worker.engine.s3gen.watermark._MIN_LOUDNESS", 2.0)
+    monkeypatch.setattr("worker.engine.s3gen.perthnet._MIN_LOUDNESS", 2.0)
 
     with pytest.raises(WatermarkError, match="without a watermark"):
         deaf.apply(voices[:1])
