@@ -13,18 +13,23 @@ from typing import Final
 #: Characters read aloud in a second, pauses left out; what `lengthrig` makes of a character fits it.
 CHARACTERS_PER_S: Final = 15.0
 
-_ADJECTIVES: Final = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_ADJECTIVES: Final = _words(
     "old quiet narrow bright heavy patient crooked silver distant hollow gentle rusty early bitter wooden pale sudden "
     "careful broken warm nameless northern green tall weary honest tangled clever idle frozen"
-).split()
-_NOUNS: Final = (
+)
+_NOUNS: Final = _words(
     "lamp harbour keeper letter bridge orchard clock river miller window sailor garden wheel lantern mountain baker "
     "station ladder valley teacher drawer kettle field doctor anchor cellar violin market shepherd candle stair boat"
-).split()
-_VERBS: Final = (
+)
+_VERBS: Final = _words(
     "watched followed remembered carried found forgot mended crossed lifted counted painted answered waited measured "
     "opened believed shook hid left kept sold buried wanted heard"
-).split()
+)
 _PLACES: Final = ("beside", "behind", "under", "beyond", "above", "near", "without", "after", "before", "across")
 _LINKS: Final = (", and", ", but", ", while", ", because", "; still,", ", so", ", until", ", though")
 _SAYINGS: Final = ("she said", "he said", "they asked", "the keeper said", "nobody answered", "I thought")
@@ -52,6 +57,19 @@ def book(seed: int, *, num_characters: int) -> str:
             if length >= num_characters:
                 break
     return "\n\n".join(parts) + "\n"
+
+
+def lines(seed: int, *, lengths: list[int]) -> list[str]:
+    """Return texts of exactly these numbers of characters; the last word of each may be cut off."""
+    rng = random.Random(seed)
+    sentences = _sentences(rng)
+    made = []
+    for length in lengths:
+        text = next(sentences)
+        while len(text) < length:
+            text += " " + next(sentences)
+        made.append(text[: length - 1].rstrip(" ,;:.").ljust(length - 1, "o") + ".")
+    return made
 
 
 def _sentences(rng: random.Random) -> Iterator[str]:

@@ -25,6 +25,7 @@ from bench.fillwatch import FillWatch
 from bench.gpuwatch import GpuWatch
 from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.record import ROOT, write_result
+from bench.steadyrate import steady_rate
 from bench.workerlog import LogEvent, read_events
 from producer import Client
 from producer.contract.manifest import Manifest
@@ -120,23 +121,13 @@ def speed(measured: dict[str, Any], events: list[LogEvent]) -> dict[str, Any]:
         "assembling_and_fetching_s": round(measured["ended_s"] - last_take_s, 1),
         "x_real_time": round(speech_s / wall_s, 1),
         "x_real_time_while_speaking": round(speech_s / speaking_s, 1),
-        "steady_x_real_time": steady_rate(takes),
+        "steady_x_real_time": steady_rate((take.at_s, take.fields["audio_s"]) for take in takes),
         "while_speaking": {
             **measured["fill"].summary(ready_s, last_take_s),
             **(watch.summary(ready_s, last_take_s) if watch else {}),
         },
         "whole": watch.summary(measured["begun_s"], measured["ended_s"]) if watch else {},
     }
-
-
-def steady_rate(takes: list[LogEvent]) -> float | None:
-    """Return audio seconds per second between the first and the last fifth of the takes."""
-    fifth = len(takes) // 5
-    if fifth < 1:
-        return None
-    takes = sorted(takes, key=lambda take: take.at_s)
-    between_s = takes[-fifth].at_s - takes[fifth].at_s
-    return round(sum(take.fields["audio_s"] for take in takes[fifth + 1 : -fifth + 1]) / max(between_s, 1e-9), 1)
 
 
 def _options() -> argparse.Namespace:
