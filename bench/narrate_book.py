@@ -66,7 +66,6 @@ def narrate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     environment = {
         **os.environ,
         "CHATTERQUEUE_MODEL_DIR": str(options.checkpoint.resolve()),
-        "CHATTERQUEUE_CACHE_DIR": str(folder / "cache"),
         "CHATTERQUEUE_HEARTBEAT_DIR": str(folder / "heartbeat"),
     }
     if options.cpu:

@@ -100,7 +100,7 @@ def measure_whole_path(options: argparse.Namespace, num_gpus: int) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="scaling-") as name, contextlib.ExitStack() as watched:
         folder = Path(name)
         begun_s = time.time()
-        client = watched.enter_context(gpu_farm(gpus, _environment(options, folder), folder=folder))
+        client = watched.enter_context(gpu_farm(gpus, _environment(options), folder=folder))
         watches = [] if options.cpu else [watched.enter_context(GpuWatch(int(gpu))) for gpu in gpus]
         fill = watched.enter_context(FillWatch(folder))
         submitted_s = time.time()
@@ -127,11 +127,10 @@ def measure_whole_path(options: argparse.Namespace, num_gpus: int) -> dict[str, 
         }
 
 
-def _environment(options: argparse.Namespace, folder: Path) -> dict[str, str]:
+def _environment(options: argparse.Namespace) -> dict[str, str]:
     environment = {
         "CHATTERQUEUE_ENGINE": "chatterbox",
         "CHATTERQUEUE_MODEL_DIR": str(options.checkpoint.resolve()),
-        "CHATTERQUEUE_CACHE_DIR": str(folder / "cache"),
     }
     if options.cpu:
         environment |= {"CHATTERQUEUE_DEVICE": "cpu", "CHATTERQUEUE_NUM_THREADS": "1"}
@@ -157,7 +156,8 @@ def ratios(result: dict[str, Any]) -> dict[str, float]:
 def _write(options: argparse.Namespace, result: dict[str, Any]) -> None:
     result["ratios"] = ratios(result)
     path = write_result(options.name, result)
-    print(json.dumps(result["ratios"]), json.dumps(list(result["whole_path"].items())[-1:]), flush=True)
+    newest = list(result["whole_path"].items())[-1:] or result["engine_alone"]
+    print(json.dumps(result["ratios"]), json.dumps(newest), flush=True)
     if options.plot and result["whole_path"]:
         plot(result, path.with_suffix(".png"))
 

@@ -1,7 +1,7 @@
 """Ten thousand segments on end through the engine: memory flat, speed flat: `python -m bench.soak [CHECKPOINT]`.
 
 The engine in int8 with all its slots, as busy as a worker keeps it, text tokens to FLAC. Short segments, so that ten
-thousand end in minutes: 24 to 72 characters, 1.6 to 4.8 s; `--lengths book` takes those of `book_lengths.json`, mean
+thousand end in minutes: 16 to 48 characters, 1.1 to 3.2 s; `--lengths book` takes those of `book_lengths.json`, mean
 15.6 s. Weights are random, of full size, and speak as long as their text is. Exit status 1 if something was not flat.
 """
 
@@ -30,7 +30,7 @@ from bench.madeupbook import lines
 from bench.record import write_result
 
 SEED: Final = 1
-SHORT_CHARACTERS: Final = (24, 72)
+SHORT_CHARACTERS: Final = (16, 48)
 
 
 class Soak:

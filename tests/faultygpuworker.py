@@ -23,8 +23,8 @@ from worker.parent import PARENT_VARIABLE, die_with_parent
 
 logger = logging.getLogger(__name__)
 
-#: Takes of a process until the accident, that of its warm-up included.
-NUM_TAKES: Final = 6
+#: Takes of a process until the accident, that of its warm-up included: others are decoded and rendered meanwhile.
+NUM_TAKES: Final = 2
 #: Calls that fail for want of memory until there is enough again, and what they ask for.
 NUM_SHORTAGES: Final = 3
 MORE_THAN_ANY_BYTES: Final = 2**45

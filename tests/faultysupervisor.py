@@ -19,5 +19,5 @@ class FaultyPopen(subprocess.Popen):
 
 
 if __name__ == "__main__":
-    supervisor.subprocess = SimpleNamespace(Popen=FaultyPopen, TimeoutExpired=subprocess.TimeoutExpired)
+    supervisor.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": FaultyPopen})
     sys.exit(supervisor.main())

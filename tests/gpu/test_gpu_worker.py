@@ -1,6 +1,7 @@
 """Real worker processes in int8 on a GPU, through the embedded stack: a device that breaks, memory that runs out.
 
-GPU_TEST_DEVICE=cpu tries this file on a CPU, with small weights and a short text, where the assert is played.
+GPU_TEST_GPU: on which GPU, 0 by default. GPU_TEST_DEVICE=cpu tries this file on a CPU, with small weights and a short
+text; the assert is played there.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from narrating import Farm
-from processes import ROOT, descendants, send_signal, wait_for
+from processes import ROOT, wait_for
 
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
@@ -27,11 +29,13 @@ from worker.errors import ENGINE_FAULT_STATUS
 pytestmark = pytest.mark.gpu
 
 IS_CPU = os.environ.get("GPU_TEST_DEVICE") == "cpu"
+#: As the driver numbers it.
+GPU = "" if IS_CPU else os.environ.get("GPU_TEST_GPU", "0")
 
 #: Small engines, so that two of them and their warm-ups share one GPU, and segments wait their turn.
 NUM_SLOTS = 2 if IS_CPU else 16
 #: Of the book: some sixty segments, or a dozen.
-NUM_CHARACTERS = 400 if IS_CPU else 6_300
+NUM_CHARACTERS = 900 if IS_CPU else 6_300
 #: Seconds for a process to load and warm up, twice if a cache is cold, and for the narration.
 READY_S = 280.0
 END_S = 280.0
@@ -66,9 +70,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
 
 
 @pytest.fixture
-def farm(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Farm:
+def farm(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch) -> Farm:
     """What hands narrations in, under a prefix that no other test uses."""
-    name = request.node.originalname
+    name = f"test-{uuid.uuid4().hex[:12]}"
     variables = {**stack.environment(), "CHATTERQUEUE_REDIS_PREFIX": f"{name}:", "CHATTERQUEUE_S3_PREFIX": f"{name}/"}
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
@@ -84,7 +88,7 @@ def start_worker(farm: Farm, checkpoint: Path, tmp_path: Path) -> Iterator[Start
         path = tmp_path / f"worker-{len(started)}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "faultysupervisor", "--role", "all", "--gpus", "" if IS_CPU else "0"],
+                [sys.executable, "-m", "faultysupervisor", "--role", "all", "--gpus", GPU],
                 cwd=ROOT,
                 env={
                     **os.environ,
@@ -114,23 +118,24 @@ def start_worker(farm: Farm, checkpoint: Path, tmp_path: Path) -> Iterator[Start
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Have a supervisor drain; kill what is left of it."""
-    import signal
-
-    below = descendants(process.pid)
+    """Have a supervisor drain; its process ends with it, however it ends."""
     process.terminate()
     try:
         process.wait(40)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for pid in below:
-        send_signal(pid, signal.SIGKILL)
 
 
-def wait_until_ready(farm: Farm, num_workers: int) -> None:
+def wait_until_ready(farm: Farm, *workers: WorkerLog) -> None:
     key = RedisKeys(farm.settings.redis_prefix).workers()
-    wait_for(lambda: farm.redis.hlen(key) >= num_workers, f"{num_workers} workers are ready", timeout_s=READY_S)
+
+    def are_ready() -> bool:
+        for worker in workers:
+            assert worker.process.poll() is None, worker.path.read_text("utf-8", errors="replace")[-3_000:]
+        return farm.redis.hlen(key) >= len(workers)
+
+    wait_for(are_ready, f"{len(workers)} workers are ready", timeout_s=READY_S)
 
 
 def narrate_book(farm: Farm) -> tuple[Any, Any]:
@@ -154,7 +159,7 @@ def test_a_device_that_breaks_ends_its_process_and_no_segment_is_lost(
     farm: Farm, start_worker: StartWorker, figures: dict[str, Any]
 ) -> None:
     workers = [start_worker("assert"), start_worker("assert")]
-    wait_until_ready(farm, len(workers))
+    wait_until_ready(farm, *workers)
     status, manifest = narrate_book(farm)
     assert_nothing_is_lost(status, manifest)
     (broken,) = [worker for worker in workers if worker.count("accident kind=break_device")]
@@ -178,7 +183,7 @@ def test_memory_that_runs_out_loses_no_segment_and_no_process(
     farm: Farm, start_worker: StartWorker, figures: dict[str, Any]
 ) -> None:
     worker = start_worker("memory")
-    wait_until_ready(farm, 1)
+    wait_until_ready(farm, worker)
     status, manifest = narrate_book(farm)
     assert_nothing_is_lost(status, manifest)
     assert worker.count("accident kind=take_memory") == 1
