@@ -50,7 +50,7 @@ def book(seed: int, *, num_characters: int) -> str:
     chapter = 0
     while length < num_characters:
         chapter += 1
-        parts.append(f"Chapter {chapter}: the {rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}")
+        parts.append(f"Book {seed}, chapter {chapter}: the {rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS)}")
         for _ in range(rng.randint(*_PARAGRAPHS_PER_CHAPTER)):
             parts.append(" ".join(next(sentences) for _ in range(rng.randint(*_SENTENCES_PER_PARAGRAPH))))
             length += len(parts[-1])

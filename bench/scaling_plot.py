@@ -16,7 +16,7 @@ def plot(result: dict[str, Any], path: Path) -> None:
     paths = result["whole_path"]
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     bars = axes.bar(list(paths), [found["x_real_time"] for found in paths.values()], color="#2a6f97", width=0.5)
-    axes.bar_label(bars, fmt="%.4g", padding=3)
+    axes.bar_label(bars, fmt="%.4g", label_type="center", color="white")
     if alone := result.get("engine_alone"):
         ideal = [alone["x_real_time"] * int(num_gpus) for num_gpus in paths]
         axes.plot(list(paths), ideal, "o--", color="#999999", label="engine alone, times the GPUs")
