@@ -16,8 +16,8 @@ from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus
 from producer.stack import EmbeddedStack
 
-#: Seconds for all workers to report; the draft voice loads in one.
-READY_S = 120.0
+#: Seconds for all workers to report. The draft voice loads in one; Chatterbox on a crowded machine takes minutes.
+READY_S = 300.0
 
 
 @contextmanager
@@ -30,6 +30,24 @@ def farm(num_workers: int, environment: Mapping[str, str], *, role: str = "all")
             stack.start_worker(role, environment={**environment, **beat})
         _wait_until_ready(stack, num_workers)
         yield Client()
+
+
+@contextmanager
+def gpu_farm(gpus: Sequence[str], environment: Mapping[str, str], *, folder: Path) -> Iterator[Client]:
+    """Run a stack with one supervisor, as `chatterqueue worker --gpus ...` does: a process for each GPU.
+
+    Args:
+        gpus: as CUDA numbers them.
+        environment: of the workers, on top of the stack's.
+        folder: where all of it lies; left as it is afterwards, logs included.
+    """
+    with EmbeddedStack(folder) as stack:
+        os.environ.update(stack.environment())
+        beat = {"CHATTERQUEUE_HEARTBEAT_DIR": str(folder / "heartbeat")}
+        stack.start_worker("all", "--gpus", ",".join(gpus), environment={**environment, **beat})
+        _wait_until_ready(stack, len(gpus))
+        with Client() as client:
+            yield client
 
 
 def _wait_until_ready(stack: EmbeddedStack, num_workers: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import statistics
 import threading
+import time
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -23,8 +24,8 @@ class GpuWatch:
         pynvml.nvmlInit()
         self._nvml = pynvml
         self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        self._busy_percent: list[int] = []
-        self._used_mib: list[float] = []
+        #: (seconds since the epoch, percent of time in which a kernel ran, MiB in use), at each look.
+        self._looks: list[tuple[float, int, float]] = []
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._look, name="gpu-watch", daemon=True)
 
@@ -38,14 +39,21 @@ class GpuWatch:
         self._is_over.set()
         self._thread.join()
 
-    def summary(self) -> dict[str, Any]:
-        """Return the mean share of time in which some kernel ran, and the most memory in use by anyone."""
+    def summary(self, from_s: float = 0.0, to_s: float = float("inf")) -> dict[str, Any]:
+        """Return the mean share of time in which some kernel ran, and the most memory in use by anyone.
+
+        Args:
+            from_s: look no further back, in seconds since the epoch.
+            to_s: and no further ahead.
+        """
+        looks = [(busy_percent, used_mib) for at_s, busy_percent, used_mib in self._looks if from_s <= at_s <= to_s]
         return {
-            "gpu_busy_percent": round(statistics.mean(self._busy_percent), 1) if self._busy_percent else None,
-            "gpu_memory_mib": round(max(self._used_mib, default=0.0)),
+            "gpu_busy_percent": round(statistics.mean(busy for busy, _ in looks), 1) if looks else None,
+            "gpu_memory_mib": round(max((used for _, used in looks), default=0.0)),
         }
 
     def _look(self) -> None:
         while not self._is_over.wait(INTERVAL_S):
-            self._busy_percent.append(self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu)
-            self._used_mib.append(self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used / 2**20)
+            busy_percent = self._nvml.nvmlDeviceGetUtilizationRates(self._handle).gpu
+            used_mib = self._nvml.nvmlDeviceGetMemoryInfo(self._handle).used / 2**20
+            self._looks.append((time.time(), busy_percent, used_mib))

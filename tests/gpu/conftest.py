@@ -48,7 +48,7 @@ def figures(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
     about = {
         "command": f"tests/gpu/run.sh {name}",
         "commit": os.environ.get("GPU_TEST_COMMIT"),
-        "machine": torch.cuda.get_device_name(),
+        "machine": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU, to try the tests",
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,

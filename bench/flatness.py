@@ -1,0 +1,45 @@
+"""Whether what is measured again and again stays flat: the judgement of a soak.
+
+Knows nothing of what is measured, but that some of it is memory and one of it is a speed.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+#: How much more memory the last fifth may take than the second one. The first fifth fills caches.
+MAX_GROWTH: Final = 0.01
+#: How far the speed of the last fifth may be from that of the second one.
+MAX_SPEED_CHANGE: Final = 0.05
+#: Lines in which there are two different fifths.
+MIN_LINES: Final = 5
+
+SPEED: Final = "x_real_time"
+MEMORY: Final = ("device_allocated_mib", "device_reserved_mib", "host_rss_mib")
+
+
+def flatness(lines: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how much the lines' figures have changed from the second fifth to the last one, and what is too much.
+
+    Args:
+        lines: as many segments each; figures that are None are left out.
+    """
+    if len(lines) < MIN_LINES:
+        return {"faults": [f"only {len(lines)} lines: at least {MIN_LINES} are needed"]}
+    fifth = len(lines) // 5
+    early, late = lines[fifth : 2 * fifth], lines[-fifth:]
+    changes = {
+        name: round(_mean(late, name) / _mean(early, name) - 1, 4)
+        for name in (SPEED, *MEMORY)
+        if all(line.get(name) for line in (*early, *late))
+    }
+    faults = [f"{name} grew by {changes[name]:.1%}" for name in MEMORY if changes.get(name, 0.0) > MAX_GROWTH]
+    if abs(changes.get(SPEED, 0.0)) > MAX_SPEED_CHANGE:
+        faults.append(f"{SPEED} changed by {changes[SPEED]:+.1%}")
+    return {"changes": changes, "faults": faults}
+
+
+def _mean(lines: Sequence[Mapping[str, Any]], name: str) -> float:
+    return statistics.mean(line[name] for line in lines)
