@@ -149,8 +149,9 @@ def test_every_plan_attends_to_eight_bits_alike() -> None:
     (layer,) = random_layers(1, 40, 300, is_rounded=True)
     rows, lengths = torch.arange(40, device="cuda").flip(0), torch.arange(40, device="cuda") * 7 + 1
     expected = reference.decode_attention(q, layer, rows, lengths)
-    tried = set(plans(40 * HEADS, is_rounded=True))
-    assert len(tried) > 50
+    # Each way of cutting, but one number of splits: every one is a compilation.
+    tried = [plan for plan in plans(40 * HEADS, is_rounded=True) if plan.num_splits == 2]
+    assert len(tried) > 10
     for plan in tried:
         assert_close(attention.decode_attention(q, layer, rows, lengths, plan), expected)
 

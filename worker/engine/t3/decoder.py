@@ -131,6 +131,8 @@ class Decoder:
             self._prefill.warm_up(pool)
             self._graphs.capture(shapes(self.num_rows), pool)
         self._stream.synchronize()
+        # What was run before each capture is run no more, and its memory lies idle outside of the pool.
+        torch.cuda.empty_cache()
 
     def fits(self, prompt: Prompt) -> str | None:
         """Return why a prompt cannot be spoken, however empty the decoder is; None if it can."""

@@ -14,8 +14,8 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 
 ShapeT = TypeVar("ShapeT", bound=Hashable)
 
-#: Runs before a capture: the first compiles Triton kernels and makes the handles of cuBLAS, which must not be captured.
-_NUM_WARM_UPS: Final = 2
+#: Runs before a capture: it compiles Triton kernels and makes the handles of cuBLAS, which must not be captured.
+_NUM_WARM_UPS: Final = 1
 
 
 class Graphs(Generic[ShapeT]):

@@ -1,7 +1,7 @@
-"""Attention of one query to a row of the KV cache, on CUDA: reads each key and value once, and no others.
+"""Attention of one query to a row of the KV cache, on CUDA: how it is shared out among programs.
 
-Knows nothing of how the cache is filled. What bounds it is memory: 2 x 64 numbers are read for each position of each
-head, and used once; so rounded to eight bits they take half the time.
+Knows nothing of how the cache is filled, nor how a program attends. What bounds it is memory: 2 x 64 numbers are read
+for each position of each head, and used once; so rounded to eight bits they take half the time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
 from worker.engine.kernels.fused import launching
-from worker.engine.kernels.fused.conversion import lower_half, to_float32, upper_half
+from worker.engine.kernels.fused.floatattention import attend_floats
+from worker.engine.kernels.fused.roundedattention import attend_rounded
 from worker.engine.kernels.kvlayer import KVLayer
 from worker.engine.kernels.packedlinear import INT8_MAX
 
@@ -76,8 +77,6 @@ def decode_attention(
     if plan.num_splits > 1:
         parts = q.new_empty(num_queries, plan.num_splits, head_size, dtype=torch.float32)
         sums = q.new_empty(num_queries, plan.num_splits, 2, dtype=torch.float32)
-    # Both scales of a position as one number.
-    scales = layer.keys if layer.absmax is None else layer.absmax.view(torch.int32)
     is_overlapped = launching.is_overlapped(q)
     shared = {
         "num_heads": num_heads,
@@ -86,117 +85,40 @@ def decode_attention(
         "is_overlapped": is_overlapped,
         "launch_pdl": is_overlapped,
     }
-    _attend[(num_heads, num_entries, plan.num_splits)](
-        q,
-        layer.keys,
-        layer.values,
-        scales,
-        rows,
-        lengths,
-        out,
-        parts,
-        sums,
-        *layer.keys.stride()[:3],
-        *scales.stride()[:3],
-        1.0 / math.sqrt(head_size) / (INT8_MAX if is_rounded else 1),
-        is_rounded=is_rounded,
-        int8_max=INT8_MAX,
-        has_assembly=not launching.IS_INTERPRETED,
-        num_splits=plan.num_splits,
-        block=plan.block,
-        blocks_in_flight=plan.num_stages,
+    share = {
+        "num_splits": plan.num_splits,
+        "block": plan.block,
+        "blocks_in_flight": plan.num_stages,
+        "num_warps": plan.num_warps,
         **shared,
-        num_warps=plan.num_warps,
-    )
+    }
+    grid, scale = (num_heads, num_entries, plan.num_splits), 1.0 / math.sqrt(head_size)
+    if layer.absmax is None:
+        strides = layer.keys.stride()[:3]
+        attend_floats[grid](q, layer.keys, layer.values, rows, lengths, out, parts, sums, *strides, scale, **share)
+    else:
+        # Four numbers of a key as one, and both scales of a position.
+        keys, scales = layer.keys.view(torch.int32), layer.absmax.view(torch.int32)
+        attend_rounded[grid](
+            q,
+            keys,
+            layer.values,
+            scales,
+            rows,
+            lengths,
+            out,
+            parts,
+            sums,
+            *keys.stride()[:3],
+            *scales.stride()[:3],
+            scale,
+            int8_max=INT8_MAX,
+            has_assembly=not launching.IS_INTERPRETED,
+            **share,
+        )
     if plan.num_splits > 1:
         _join[(num_queries,)](parts, sums, out, num_splits=plan.num_splits, **shared, num_warps=1)
     return out
-
-
-@triton.jit  # type: ignore[untyped-decorator]
-def _attend(
-    q_ptr: tl.tensor,
-    keys_ptr: tl.tensor,
-    values_ptr: tl.tensor,
-    scales_ptr: tl.tensor,
-    rows_ptr: tl.tensor,
-    lengths_ptr: tl.tensor,
-    out_ptr: tl.tensor,
-    parts_ptr: tl.tensor,
-    sums_ptr: tl.tensor,
-    row_stride: tl.tensor,
-    head_stride: tl.tensor,
-    position_stride: tl.tensor,
-    scales_row_stride: tl.tensor,
-    scales_head_stride: tl.tensor,
-    scales_position_stride: tl.tensor,
-    scale: tl.tensor,
-    is_rounded: tl.constexpr,
-    int8_max: tl.constexpr,
-    has_assembly: tl.constexpr,
-    num_splits: tl.constexpr,
-    block: tl.constexpr,
-    blocks_in_flight: tl.constexpr,
-    num_heads: tl.constexpr,
-    head_size: tl.constexpr,
-    block_d: tl.constexpr,
-    is_overlapped: tl.constexpr,
-) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
-    head, entry, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
-    row = tl.load(rows_ptr + entry).to(tl.int64)
-    length = tl.load(lengths_ptr + entry).to(tl.int32)
-    width = tl.cdiv(tl.cdiv(length, num_splits), block) * block
-    end = tl.minimum(length, (split + 1) * width)
-
-    channel = tl.arange(0, block_d)
-    query = entry * num_heads + head
-    q = tl.load(q_ptr + query * head_size + channel, mask=channel < head_size, other=0.0).to(tl.float32) * scale
-    slot = tl.arange(0, block)
-    offset = row * row_stride + head * head_stride + slot[:, None] * position_stride + channel[None, :]
-    scales_at = scales_ptr + row * scales_row_stride + head * scales_head_stride + slot * scales_position_stride
-    # Each of the `block` slots keeps a softmax of its own over every block-th position, so that the loop has no
-    # barrier; they are joined once, behind it (Milakov & Gimelshein 2018, arXiv 1805.02867).
-    top = tl.full([block], -1e30, dtype=tl.float32)
-    total = tl.zeros([block], dtype=tl.float32)
-    mixed = tl.zeros([block, block_d], dtype=tl.float32)
-    for start in tl.range(split * width, end, block, num_stages=blocks_in_flight):
-        is_read = start + slot < end
-        mask = is_read[:, None] & (channel < head_size)[None, :]
-        at = offset + start * position_stride
-        k = tl.load(keys_ptr + at, mask=mask, other=0)
-        v = tl.load(values_ptr + at, mask=mask, other=0)
-        if is_rounded:
-            both = tl.load(scales_at + start * scales_position_stride, mask=is_read, other=0)
-            score = tl.sum(to_float32(k, has_assembly) * q[None, :], axis=1) * lower_half(both)
-        else:
-            score = tl.sum(k.to(tl.float32) * q[None, :], axis=1)
-        score = tl.where(is_read, score, float("-inf"))
-        new_top = tl.maximum(top, score)
-        kept, weight = tl.exp(top - new_top), tl.exp(score - new_top)
-        total = total * kept + weight
-        if is_rounded:
-            mixed = mixed * kept[:, None] + (weight * upper_half(both))[:, None] * to_float32(v, has_assembly)
-        else:
-            mixed = mixed * kept[:, None] + weight[:, None] * v.to(tl.float32)
-        top = new_top
-
-    highest = tl.max(top, axis=0)
-    share = tl.exp(top - highest)
-    total_sum = tl.sum(total * share, axis=0)
-    mixed_sum = tl.sum(mixed * share[:, None], axis=0)
-    if is_rounded:
-        mixed_sum = mixed_sum / int8_max
-    if num_splits == 1:
-        mixed_sum = (mixed_sum / total_sum).to(out_ptr.dtype.element_ty)
-        tl.store(out_ptr + query * head_size + channel, mixed_sum, mask=channel < head_size)
-    else:
-        part = query * num_splits + split
-        tl.store(parts_ptr + part * head_size + channel, mixed_sum, mask=channel < head_size)
-        tl.store(sums_ptr + part * 2, highest)
-        tl.store(sums_ptr + part * 2 + 1, total_sum)
 
 
 @triton.jit  # type: ignore[untyped-decorator]

@@ -62,20 +62,38 @@ def test_the_weights_of_few_rows_are_loaded_before_the_wait_for_the_input() -> N
     assert assembly.index("st.global") > wait
 
 
-@pytest.mark.parametrize("is_rounded", [False, True])
-def test_attention_reads_sixteen_bytes_at_once(*, is_rounded: bool) -> None:
-    from worker.engine.kernels.fused import attention
+ATTENTION = {
+    "scale": "fp32",
+    **dict.fromkeys(("q_ptr", "out_ptr"), "*fp16"),
+    **dict.fromkeys(("rows_ptr", "lengths_ptr"), "*i64"),
+    **dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32"),
+    **{f"{name}_stride": "i32" for name in ("row", "head", "position")},
+    **{f"scales_{name}_stride": "i32" for name in ("row", "head", "position")},
+}
+ATTENTION_SIZES = {"num_splits": 1, "block": 64, "blocks_in_flight": 1, "num_heads": 16, "head_size": 64, "block_d": 64}
 
-    constants = {"num_splits": 1, "block": 64, "blocks_in_flight": 1, "num_heads": 16, "head_size": 64, "block_d": 64}
-    constants |= {"is_rounded": is_rounded, "int8_max": 127, "has_assembly": True, "is_overlapped": False}
-    types = dict.fromkeys(("q_ptr", "out_ptr"), "*fp16") | {"scale": "fp32"}
-    types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8" if is_rounded else "*fp16")
-    types |= dict.fromkeys(("rows_ptr", "lengths_ptr"), "*i64") | dict.fromkeys(("parts_ptr", "sums_ptr"), "*fp32")
-    types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
-    types |= {f"scales_{name}_stride": "i32" for name in ("row", "head", "position")} | {"scales_ptr": "*i32"}
-    assembly = compiled(attention._attend, constants, types, num_warps=4)
-    assert assembly.count("ld.global.v4.b32") >= (4 if is_rounded else 8)
-    assert "cvt.rn.f32.s" not in assembly
+
+def test_attention_reads_sixteen_bytes_at_once() -> None:
+    from worker.engine.kernels.fused.floatattention import attend_floats
+
+    types = ATTENTION | dict.fromkeys(("keys_ptr", "values_ptr"), "*fp16")
+    assembly = compiled(attend_floats, ATTENTION_SIZES | {"is_overlapped": False}, types, num_warps=4)
+    assert assembly.count("ld.global.v4.b32") >= 8
+
+
+def test_attention_to_eight_bits_reads_sixteen_and_multiplies_four_at_once() -> None:
+    from worker.engine.kernels.fused.roundedattention import attend_rounded
+
+    types = ATTENTION | {"keys_ptr": "*i32", "values_ptr": "*i8", "scales_ptr": "*i32"}
+    constants = ATTENTION_SIZES | {"int8_max": 127, "has_assembly": True, "is_overlapped": False}
+    assembly = compiled(attend_rounded, constants, types, num_warps=4)
+    assert assembly.count("ld.global.v4.b32") >= 4
+    # Two halves of 64 positions of 16 words, for 128 threads.
+    assert assembly.count("dp4a.s32.s32") == 2 * 8
+    # The score is a whole number; no key and no value is converted by itself.
+    assert assembly.count("cvt.rn.f32.s32") == 2
+    assert "cvt.rn.f32.s8" not in assembly
+    assert "cvt.rn.f32.s16" not in assembly
 
 
 @pytest.mark.parametrize("form", ["rounded", "*fp16", "*bf16", "*fp32"])
