@@ -38,7 +38,7 @@ VocoderPrecision = Literal["fp32", "tf32", "bf16"]
 #: than it is divided into several rows.
 BUDGETS_FRAMES: Final = (256, 512, 1_024, 2_048, 4_096, 8_192)
 
-#: Frames of a row that go through the convolutions at once; a frame takes 400 kB there, and a fifth of it elsewhere.
+#: Frames of a row that go through the convolutions at once: 260 kB each, where a frame takes a quarter of it elsewhere.
 DEFAULT_WINDOW_FRAMES: Final = 4_096
 
 #: Frames on both sides of a window that are computed with it and dropped. The convolutions reach 20 frames far: 3 the

@@ -10,6 +10,7 @@ convolution looks at them, so each utterance sees zero padding behind its end, a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
@@ -36,11 +37,10 @@ def run_trunk(weights: TrunkWeights, mels: torch.Tensor, source: torch.Tensor, f
     source = source.to(weights.dtype)
     rate = frames.rate
     for stage in weights.stages:
-        raised = convolve(stage.upsampling, rows)
         rate *= stage.upsampling.factor
         is_finest = stage is weights.stages[-1]
         at = resolve(frames.starts, frames.ends, rate, num_extra=int(is_finest))
-        rows = _run_stage(stage, _mirrored(raised, at) if is_finest else raised, source, at)
+        rows = _run_stage(stage, rows, source, at, is_finest=is_finest)
     return convolve(weights.closing, rows.float()) + weights.closing.bias
 
 
@@ -53,25 +53,60 @@ def _mirrored(rows: torch.Tensor, at: Resolution) -> torch.Tensor:
     return rows[taken.clamp(min=0)]
 
 
-def _run_stage(stage: Stage, raised: torch.Tensor, source: torch.Tensor, at: Resolution) -> torch.Tensor:
+@dataclass(slots=True)
+class _Passing:
+    """What passes from one finish to the next; a row that nobody needs any more is let go of at once.
+
+    The finest stage has 120 positions of 64 channels for a frame, 31 kB for each row that is kept.
+
+    Attributes:
+        total: [P, C], a sum.
+        opened: [P, C], the same, activated.
+    """
+
+    total: torch.Tensor | None
+    opened: torch.Tensor | None
+
+
+def _run_stage(
+    stage: Stage, rows: torch.Tensor, source: torch.Tensor, at: Resolution, *, is_finest: bool
+) -> torch.Tensor:
     """Return the activated mean of the stage's blocks, [P, C].
 
     Args:
         stage: the weights.
-        raised: [P, C], the coarser stage's result after `upsampling`, without the bias.
+        rows: [Q, C], the coarser stage's result.
         source: [T, bins], transforms of the source.
         at: what each of the P positions belongs to.
+        is_finest: whether an utterance has one position more than its frames say.
     """
-    lowered, opened = finish(stage.source_finish, _lower(stage, source, raised.shape[0]), at.is_inside)
-    total, opened = _run_block(stage.source_block, lowered, opened, at, raised)
-    mean = None
+    merged = _merge_source(stage, rows, source, at, is_finest=is_finest)
+    mean: tuple[torch.Tensor, ...] = ()
     for number, block in enumerate(stage.blocks):
         if number > 0:
-            _, opened = finish(block.opening, total, at.is_inside)
+            assert merged.total is not None
+            _, merged.opened = finish(block.opening, merged.total, at.is_inside)
+        passing = _Passing(merged.total, merged.opened)
+        merged.opened = None
+        if number == len(stage.blocks) - 1:
+            merged.total = None
         # The last block gives the activated mean only.
-        so_far = () if mean is None else (mean,)
-        mean, closed = _run_block(block, total, opened, at, *so_far)
-    return closed
+        _run_block(block, passing, at, *mean)
+        mean = (passing.total,) if passing.total is not None else ()
+    assert passing.opened is not None
+    return passing.opened
+
+
+def _merge_source(
+    stage: Stage, rows: torch.Tensor, source: torch.Tensor, at: Resolution, *, is_finest: bool
+) -> _Passing:
+    """Return the coarser stage's result, raised to this stage's resolution, with the source added."""
+    raised = convolve(stage.upsampling, rows)
+    if is_finest:
+        raised = _mirrored(raised, at)
+    passing = _Passing(*finish(stage.source_finish, _lower(stage, source, raised.shape[0]), at.is_inside))
+    _run_block(stage.source_block, passing, at, raised)
+    return passing
 
 
 def _lower(stage: Stage, source: torch.Tensor, num_positions: int) -> torch.Tensor:
@@ -85,20 +120,19 @@ def _lower(stage: Stage, source: torch.Tensor, num_positions: int) -> torch.Tens
     return torch.nn.functional.linear(seen, stage.source_weight)
 
 
-def _run_block(
-    block: ResidualBlock, total: torch.Tensor, opened: torch.Tensor, at: Resolution, *addends: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the sum and the activated sum of a block, each [P, C], as its last finish wants them.
+def _run_block(block: ResidualBlock, passing: _Passing, at: Resolution, *addends: torch.Tensor) -> None:
+    """Put the sum and the activated sum of a block in place of what goes into it, as its last finish wants them.
 
     Args:
         block: the weights.
-        total: [P, C], what goes into the block.
-        opened: [P, C], the same, activated.
+        passing: what goes into the block; changed.
         at: what each position belongs to.
         addends: [P, C], added to the block's result.
     """
     for number, (narrow, middle, wide, last) in enumerate(block.pairs, start=1):
-        _, between = finish(middle, convolve(narrow, opened), at.is_inside)
+        assert passing.opened is not None
+        assert passing.total is not None
+        _, between = finish(middle, convolve(narrow, passing.opened), at.is_inside)
+        passing.opened = None
         others = addends if number == len(block.pairs) else ()
-        total, opened = finish(last, convolve(wide, between), at.is_inside, total, *others)
-    return total, opened
+        passing.total, passing.opened = finish(last, convolve(wide, between), at.is_inside, passing.total, *others)
