@@ -12,6 +12,7 @@ import soundfile
 from bench.audiofile import check_file
 from bench.flatness import flatness
 from bench.madeupbook import book, lines
+from bench.scaling import ratios
 from bench.steadyrate import rate, steady_rate
 from bench.workerlog import read_events
 from producer.contract.manifest import AudioObject, Manifest, ManifestSegment
@@ -73,6 +74,24 @@ def test_a_rate_is_not_off_by_a_batch_that_ends_just_before_or_after():
     for cut in (0, 50, 99):
         assert rate(batches[cut:]) == pytest.approx(300.0, rel=0.02)
     assert rate([(1.0, 3.0), (1.0, 3.0)]) is None
+
+
+def test_the_whole_path_is_put_beside_the_engine_alone_and_more_gpus_beside_one():
+    measured = {
+        "engine_alone": {"x_real_time": 250.0, "steady_x_real_time": 260.0},
+        "whole_path": {
+            "1": {"x_real_time": 225.0, "steady_x_real_time": 247.0},
+            "4": {"x_real_time": 855.0, "steady_x_real_time": None},
+        },
+    }
+    assert ratios(measured) == {
+        "whole path / engine alone, x_real_time": 0.9,
+        "whole path / engine alone, steady_x_real_time": 0.95,
+        "4 GPUs / 1, x_real_time": 3.8,
+    }
+    del measured["engine_alone"]
+    assert ratios(measured) == {"4 GPUs / 1, x_real_time": 3.8}
+    assert ratios({"whole_path": {}}) == {}
 
 
 def test_a_log_is_read_as_events(tmp_path: Path):
