@@ -28,6 +28,7 @@ from bench.flatness import flatness
 from bench.gpuwatch import GpuWatch
 from bench.madeupbook import lines
 from bench.record import write_result
+from bench.steadyrate import Point
 
 SEED: Final = 1
 SHORT_CHARACTERS: Final = (16, 48)
@@ -38,6 +39,7 @@ class Soak:
 
     def __init__(self, num_per_line: int, watch: GpuWatch | None) -> None:
         self.lines: list[dict[str, Any]] = []
+        self.points: list[Point] = []
         self._num_per_line = num_per_line
         self._watch = watch
         self._lock = threading.Lock()
@@ -48,6 +50,7 @@ class Soak:
     def add(self, audio_s: float) -> None:
         """Note a spoken segment; from any thread."""
         with self._lock:
+            self.points.append((time.time(), audio_s))
             self._num_spoken += 1
             self._audio_s += audio_s
             if self._num_spoken % self._num_per_line == 0:
@@ -109,8 +112,8 @@ def main() -> None:
     engine.close(30.0)
     # The last ones are spoken by an engine that runs empty.
     num_full_lines = (options.segments - 2 * engine.num_slots) // options.every
-    judgement = flatness(soak.lines[:num_full_lines])
-    audio_s = sum(line["x_real_time"] * line["wall_s"] for line in soak.lines)
+    judgement = flatness(soak.lines[:num_full_lines], soak.points[: num_full_lines * options.every])
+    audio_s = sum(seconds for _, seconds in soak.points)
     result = {
         "command": "python -m bench.soak " + " ".join(sys.argv[1:]),
         "gpu": torch.cuda.get_device_name() if options.device == "cuda" else None,

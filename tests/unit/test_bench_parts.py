@@ -12,7 +12,8 @@ import soundfile
 from bench.audiofile import check_file
 from bench.flatness import flatness
 from bench.madeupbook import book, lines
-from bench.steadyrate import steady_rate
+from bench.scaling import ratios
+from bench.steadyrate import rate, steady_rate
 from bench.workerlog import read_events
 from producer.contract.manifest import AudioObject, Manifest, ManifestSegment
 from producer.contract.plan import Boundary
@@ -22,40 +23,75 @@ from worker.text import split
 RATE_HZ = 24_000
 
 
-def soak_lines(*, last_speed: float = 300.0, last_rss_mib: float = 5_000.0) -> list[dict[str, float | None]]:
-    steady = {"x_real_time": 300.0, "host_rss_mib": 5_000.0, "device_reserved_mib": 40_000.0}
-    filling = {**steady, "x_real_time": 200.0, "host_rss_mib": 3_000.0}
-    last = {**steady, "x_real_time": last_speed, "host_rss_mib": last_rss_mib}
-    return [{**line, "device_allocated_mib": None} for line in [*[filling] * 4, *[steady] * 12, *[last] * 4]]
+def soak_lines(*, last_rss_mib: float = 5_000.0) -> list[dict[str, float | None]]:
+    steady = {"host_rss_mib": 5_000.0, "device_reserved_mib": 40_000.0, "device_allocated_mib": None}
+    filling = {**steady, "host_rss_mib": 3_000.0}
+    return [*[filling] * 4, *[steady] * 12, *[{**steady, "host_rss_mib": last_rss_mib}] * 4]
+
+
+def soak_points(*, last_speed: float = 300.0) -> list[tuple[float, float]]:
+    """Return the ends of 2,000 segments of 3 s each, forty at a time, as a renderer brings them."""
+    points: list[tuple[float, float]] = []
+    now_s = 0.0
+    for batch in range(50):
+        speed = 200.0 if batch < 10 else last_speed if batch >= 40 else 300.0
+        now_s += 40 * 3.0 / speed
+        points += [(now_s, 3.0)] * 40
+    return points
 
 
 def test_what_stays_as_it_is_after_the_first_fifth_is_flat():
-    judgement = flatness(soak_lines())
+    judgement = flatness(soak_lines(), soak_points())
     assert judgement["faults"] == []
-    assert judgement["changes"] == {"x_real_time": 0.0, "host_rss_mib": 0.0, "device_reserved_mib": 0.0}
+    assert judgement["changes"] == {"host_rss_mib": 0.0, "device_reserved_mib": 0.0, "speed": 0.0}
 
 
 @pytest.mark.parametrize(
-    ("changes", "fault"),
+    ("last_rss_mib", "last_speed", "fault"),
     [
-        ({"last_speed": 280.0}, "x_real_time changed by -6.7%"),
-        ({"last_speed": 320.0}, "x_real_time changed by +6.7%"),
-        ({"last_rss_mib": 5_100.0}, "host_rss_mib grew by 2.0%"),
+        (5_000.0, 280.0, "speed changed by -6.7%"),
+        (5_000.0, 320.0, "speed changed by +6.7%"),
+        (5_100.0, 300.0, "host_rss_mib grew by 2.0%"),
     ],
 )
-def test_what_drifts_is_named(changes: dict[str, float], fault: str):
-    assert flatness(soak_lines(**changes))["faults"] == [fault]
+def test_what_drifts_is_named(last_rss_mib: float, last_speed: float, fault: str):
+    assert flatness(soak_lines(last_rss_mib=last_rss_mib), soak_points(last_speed=last_speed))["faults"] == [fault]
 
 
 def test_too_short_a_soak_shows_nothing():
-    assert flatness(soak_lines()[:4])["faults"] == ["only 4 lines: at least 5 are needed"]
+    assert flatness(soak_lines()[:4], soak_points())["faults"] == ["only 4 lines: at least 5 are needed"]
 
 
 def test_the_steady_rate_leaves_out_how_slots_fill_and_empty():
-    # Nothing for ten seconds, then a second of speech in each half second, then one straggler.
+    # Nothing for ten seconds, then a second of speech in each half second, then a straggler.
     points = [(10.0 + 0.5 * number, 1.0) for number in range(20)] + [(60.0, 1.0)]
-    assert steady_rate(reversed(points)) == 2.0
+    assert steady_rate(reversed(points)) == pytest.approx(2.0)
     assert steady_rate(points[:4]) is None
+
+
+def test_a_rate_is_not_off_by_a_batch_that_ends_just_before_or_after():
+    batches = [(float(batch), 3.0) for batch in range(20) for _ in range(100)]
+    for cut in (0, 50, 99):
+        assert rate(batches[cut:]) == pytest.approx(300.0, rel=0.02)
+    assert rate([(1.0, 3.0), (1.0, 3.0)]) is None
+
+
+def test_the_whole_path_is_put_beside_the_engine_alone_and_more_gpus_beside_one():
+    measured = {
+        "engine_alone": {"x_real_time": 250.0, "steady_x_real_time": 260.0},
+        "whole_path": {
+            "1": {"x_real_time": 225.0, "steady_x_real_time": 247.0},
+            "4": {"x_real_time": 855.0, "steady_x_real_time": None},
+        },
+    }
+    assert ratios(measured) == {
+        "whole path / engine alone, x_real_time": 0.9,
+        "whole path / engine alone, steady_x_real_time": 0.95,
+        "4 GPUs / 1, x_real_time": 3.8,
+    }
+    del measured["engine_alone"]
+    assert ratios(measured) == {"4 GPUs / 1, x_real_time": 3.8}
+    assert ratios({"whole_path": {}}) == {}
 
 
 def test_a_log_is_read_as_events(tmp_path: Path):
