@@ -116,7 +116,8 @@ class Solver:
             state=workspace.state[:num_frames],
             inputs=workspace.inputs.flatten()[: num_rows * 4 * NUM_MELS].view(2, num_frames, 4 * NUM_MELS),
             layout=Layout(workspace.layout.mask[:num_rows], workspace.layout.table[:num_tiles]),
-            step=workspace.step,
+            # Its own: whoever takes a step in each of many workspaces would else run past the last step.
+            step=torch.zeros_like(workspace.step),
         )
 
     def fill(self, workspace: Workspace, noise: torch.Tensor, context: torch.Tensor, packing: Packing) -> None:

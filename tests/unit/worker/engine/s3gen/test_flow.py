@@ -128,6 +128,15 @@ def test_the_frames_behind_a_batch_change_nothing() -> None:
     assert_equal(roomy.mels(mixed_speeches()), stock_mels())
 
 
+def test_each_of_many_workspaces_in_one_memory_can_be_tried_with_a_step() -> None:
+    solver = Solver(s3gen().flow.decoder, one_by_one(), dtype=torch.float32, device=torch.device("cpu"), num_steps=1)
+    longest = solver.make_workspace(12)
+    for num_frames in (12, 8, 4):
+        workspace = solver.shorten(longest, num_frames)
+        solver.take_step(workspace)
+        assert workspace.step.item() == 1
+
+
 def test_what_lies_between_the_sequences_does_not_leak_into_them() -> None:
     solver = flow()._solver
     packing = Packing((11, 6), 40)
