@@ -83,6 +83,34 @@ def test_a_decoder_speaks_in_half_precision(precision: str, monkeypatch: pytest.
     ]
 
 
+def test_in_eight_bits_too_positions_that_nobody_wrote_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "_int_mm", exact_int_mm)
+    t3, found = t3_of("int8"), []
+    for scale in (0.0, float("nan")):
+        decoder = Decoder(t3, precision="int8", num_slots=2, max_positions=MAX_POSITIONS, device="cpu")
+        with torch.inference_mode():
+            decoder._cache.values.fill_(127)
+            decoder._cache.absmax.fill_(scale)
+        slots = decoder.admit([make_prompt(0, GREEDY), make_prompt(1)])
+        spoken = run(decoder)
+        found.append([spoken[slot].tokens.tolist() for slot in slots])
+        assert all(spoken[slot].is_finite for slot in slots)
+    assert found[0] == found[1]
+
+
+def test_logits_that_are_not_finite_are_noticed_in_eight_bits_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is no number becomes whole numbers; its scale says what they are."""
+    monkeypatch.setattr(torch, "_int_mm", exact_int_mm)
+    t3 = t3_of("int8")
+    t3.text_emb.weight.data[21] = float("nan")
+    decoder = Decoder(t3, precision="int8", num_slots=2, max_positions=MAX_POSITIONS, device="cpu")
+    poisoned = make_prompt(1, GREEDY, text_tokens=torch.tensor([255, 20, 21, 22, 0]))
+    sound = make_prompt(0, GREEDY, text_tokens=torch.tensor([255, 30, 31, 0]))
+    slots = decoder.admit([poisoned, sound])
+    found = run(decoder)
+    assert [found[slot].is_finite for slot in slots] == [False, True]
+
+
 def test_another_precision_than_that_of_the_weights_is_refused() -> None:
     with pytest.raises(AssertionError, match="T3 is fp32, not bf16"):
         Decoder(tiny_t3(), precision="bf16", num_slots=1, max_positions=64, device="cpu")
