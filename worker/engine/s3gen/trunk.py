@@ -17,7 +17,6 @@ import torch  # noqa: TID253 - the vocoder is loaded where the GPU is
 
 from worker.engine.s3gen.convolution import convolve
 from worker.engine.s3gen.finish import finish
-from worker.engine.s3gen.step import step
 from worker.engine.s3gen.tape import Resolution, resolve
 
 if TYPE_CHECKING:
@@ -133,7 +132,10 @@ def _run_block(block: ResidualBlock, passing: _Passing, at: Resolution, *addends
     for number, (narrow, middle, wide, last) in enumerate(block.pairs, start=1):
         assert passing.opened is not None
         assert passing.total is not None
-        _, between = step(narrow, middle, passing.opened, at.is_inside)
+        convolved = convolve(narrow, passing.opened)
         passing.opened = None
+        _, between = finish(middle, convolved, at.is_inside)
+        convolved = convolve(wide, between)
+        del between
         others = addends if number == len(block.pairs) else ()
-        passing.total, passing.opened = step(wide, last, between, at.is_inside, passing.total, *others)
+        passing.total, passing.opened = finish(last, convolved, at.is_inside, passing.total, *others)
