@@ -35,7 +35,7 @@ _PUBLISHED_T3_BYTES: Final = {"fp32": 2_045 * _MIB, "bf16": 1_023 * _MIB, "int8"
 
 #: The weights that the renderer multiplies with: estimator, encoder, vocoder, the watermark's network and resamplers
 #: (`tests/unit/worker/engine/test_weights_on_device.py` counts them).
-RENDERER_WEIGHTS_BYTES: Final = {"fp32": 560 * _MIB, "bf16": 350 * _MIB, "int8": 350 * _MIB}
+RENDERER_WEIGHTS_BYTES: Final = {"fp32": 540 * _MIB, "bf16": 340 * _MIB, "int8": 340 * _MIB}
 
 #: What a renderer takes beside them for its smallest batch: graphs, a row of 41 s and its windows in the vocoder, the
 #: encoder's scores of the longest speech, workspaces of the matrix products.

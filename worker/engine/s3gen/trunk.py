@@ -132,7 +132,10 @@ def _run_block(block: ResidualBlock, passing: _Passing, at: Resolution, *addends
     for number, (narrow, middle, wide, last) in enumerate(block.pairs, start=1):
         assert passing.opened is not None
         assert passing.total is not None
-        _, between = finish(middle, convolve(narrow, passing.opened), at.is_inside)
+        convolved = convolve(narrow, passing.opened)
         passing.opened = None
+        _, between = finish(middle, convolved, at.is_inside)
+        convolved = convolve(wide, between)
+        del between
         others = addends if number == len(block.pairs) else ()
-        passing.total, passing.opened = finish(last, convolve(wide, between), at.is_inside, passing.total, *others)
+        passing.total, passing.opened = finish(last, convolved, at.is_inside, passing.total, *others)
