@@ -1,4 +1,4 @@
-"""What the renderer keeps on its device, counted: its own weights, and nothing of S3Gen that it does not multiply with."""
+"""What the renderer keeps on its device, counted: its own weights, and nothing of S3Gen that it does not use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def parts() -> tuple[Any, Any]:
 
 
 def inside(thing: Any, seen: set[int]) -> Iterator[torch.Tensor]:
-    """Yield the tensors that an object of ours holds, however deep; not those of other packages' objects but modules."""
+    """Yield the tensors that an object of ours holds, however deep; of what other packages make, modules only."""
     if id(thing) in seen:
         return
     seen.add(id(thing))
