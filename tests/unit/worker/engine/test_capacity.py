@@ -29,7 +29,7 @@ def planned(card_gib: int, precision: str, num_models: int = 1, **limits: int):
     ("card_gib", "precision", "num_models", "num_slots", "num_frames"),
     [
         (8, "int8", 1, 17, 8_704),
-        (8, "int8", 2, 5, 2_560),
+        (8, "int8", 2, 6, 3_072),
         (8, "bf16", 1, 16, 8_192),
         (8, "fp32", 1, 5, 2_560),
         (12, "int8", 1, 30, 15_360),
