@@ -29,7 +29,7 @@ def measured(checkpoint: Path, cache_dir: Path, **options: Any) -> dict[str, Any
     finished = subprocess.run(
         [sys.executable, str(ROOT / "tests" / "gpu" / "memoryrig.py"), checkpoint, cache_dir, json.dumps(options)],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests"), *sys.path])},
         capture_output=True,
         text=True,
         timeout=DEADLINE_S,
