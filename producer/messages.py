@@ -205,5 +205,5 @@ def oldest_sent_ms(redis: Redis, settings: Settings, queues: Iterable[str] = ALL
 def _sent_ms(raw: bytes) -> int:
     try:
         return int(json.loads(raw)["headers"]["sent_ms"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # whoever wrote it chose what it holds
         return 0
