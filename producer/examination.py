@@ -100,7 +100,7 @@ def _redis(services: Services) -> Iterator[Finding]:
     yield from _workers(workers)
 
 
-def _quarantine(refused: Mapping[bytes, bytes], settings: Settings) -> Iterator[Finding]:
+def _quarantine(refused: Mapping[Any, Any], settings: Settings) -> Iterator[Finding]:
     """Say how many messages no worker would take; a farm that has its Redis to itself has none."""
     if refused:
         reasons = ", ".join(f"{int(count)} {reason.decode()}" for reason, count in sorted(refused.items()))
