@@ -13,6 +13,7 @@ import pytest
 
 from producer.contract.errors import InvalidVoiceError
 from producer.recording import MAX_RECORDING_BYTES, Recording, read_recording
+from producer.wavfile import parse_wav
 
 
 def tone(duration_s: float, *, rate_hz: int = 16_000, peak: int = 10_000) -> list[int]:
@@ -54,6 +55,15 @@ def test_two_channels_become_their_mean():
     left = tone(4)
     frames = [sample for value in left for sample in (value, 0)]
     assert samples_of(read_recording(wav(frames, channels=2))) == [value // 2 for value in left]
+
+
+@pytest.mark.parametrize("block_bytes", [4, 64, 1 << 18])
+def test_the_mean_of_two_channels_is_rounded_down_in_blocks_of_any_size(block_bytes, monkeypatch):
+    monkeypatch.setattr("producer.wavfile._BLOCK_BYTES", block_bytes)
+    extremes = [-32_768, 32_767, -1, 0, 1, -2, 12_345]
+    pairs = [(left, right) for left in extremes for right in extremes]
+    found = parse_wav(wav([sample for pair in pairs for sample in pair], channels=2)).mono()
+    assert list(found) == [(left + right) // 2 for left, right in pairs]
 
 
 def test_the_same_sound_has_the_same_hash_whatever_it_was_stored_as():
