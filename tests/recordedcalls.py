@@ -15,8 +15,10 @@ def record_calls(path: Path) -> None:
     """Write every call of this process to a file from now on."""
 
     def call(self: Any, operation: str, parameters: dict[str, Any]) -> Any:
+        named = parameters["Delete"]["Objects"] if "Delete" in parameters else [parameters]
         with path.open("a") as file:  # one short line is one write
-            file.write(json.dumps([operation, parameters.get("Key", "")]) + "\n")
+            for key in (each.get("Key", "") for each in named):
+                file.write(json.dumps([operation, key]) + "\n")
         return _call(self, operation, parameters)
 
     BaseClient._make_api_call = call

@@ -278,7 +278,7 @@ def test_every_role_of_the_s3_server_has_its_own_secret_and_no_more_than_its_fol
     assert actions["operator"] == ["Admin"]
     for role, writable in (
         ("producer", {"narrations", "batches", "voices", ".probe"}),
-        ("worker", {"narrations", "segments", ".probe"}),
+        ("worker", {"narrations", "segments", "batches", ".probe"}),
     ):
         assert {action for action in actions[role] if action.startswith("Write")} == {
             f"Write:narrations/{folder}/*" for folder in writable
