@@ -12,20 +12,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 import redis
-import yaml
 from botocore.exceptions import ClientError
 from kombu import pools
-from processes import ROOT, wait_for
+from processes import ROOT
 from recordedcalls import record_calls, recorded, stop_recording
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from rolefarm import PREFIX, USERS, RoleFarm, certificates
 from tlsproxy import TlsProxy
 
 from producer import Client, Narration, Settings, State
@@ -35,120 +32,19 @@ from producer.contract.routing import ALL_QUEUES, Priority
 from producer.examination import Grade, examine
 from producer.messages import Messenger, producer_app, queue_list
 from producer.recording import read_recording
-from producer.stack.ports import free_ports
-from producer.stack.process import GuardedProcess
-from producer.stack.seaweedfs import BUCKET, ROLES, find_weed, weed_command, weed_environment
-from producer.stack.valkey import find_valkey_server
+from producer.stack.seaweedfs import BUCKET
 from producer.storage import ObjectStore
 from producer.wavfile import write_wav
 
 pytestmark = pytest.mark.integration
 
-#: Each role, and its password.
-USERS = {"producer": "p" * 20, "worker": "w" * 20, "operator": "o" * 20}
-PREFIX = "chatterqueue:"
-
-
-def certificates(folder: Path, *names: str, **variables: str) -> Path:
-    """Have the script of deploy/ make an authority and a server's certificate for some names."""
-    script = ROOT / "deploy" / "tls" / "make-certificates.sh"
-    subprocess.run(["sh", script, folder, *names], env={**os.environ, **variables}, check=True, capture_output=True)
-    return folder
-
-
-def identities() -> str:
-    """Return what compose.yaml tells the S3 server of its users."""
-    content = yaml.safe_load((ROOT / "compose.yaml").read_text())["configs"]["s3-identities"]["content"]
-    content = re.sub(r"\$\{(\w+)_PASSWORD:[^}]*\}", lambda found: USERS[found[1].lower()], content)
-    return content.replace("${CHATTERQUEUE_S3_BUCKET:-narrations}", BUCKET)
-
 
 @pytest.fixture(scope="module")
-def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Valkey as deploy/valkey/start.sh starts it, behind TLS, and SeaweedFS with compose.yaml's users and TLS."""
+def farm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RoleFarm]:
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make certificates with")
-    folder = tmp_path_factory.mktemp("privilege")
-    (folder / "bin").mkdir()
-    (folder / "bin" / "valkey-server").symlink_to(find_valkey_server())
-    (folder / "identities.json").write_text(identities())
-    tls = certificates(folder / "tls", "localhost", "127.0.0.1")
-    valkey_port, https_port, *ports = free_ports(2 + len(ROLES))
-    valkey = GuardedProcess(
-        "valkey",
-        ["sh", str(ROOT / "deploy/valkey/start.sh"), "--port", str(valkey_port), "--bind", "127.0.0.1", "--dir", "."],
-        log_path=folder / "valkey.log",
-        environment={
-            "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
-            "ACL_DIR": str(folder),
-            **{f"{role.upper()}_PASSWORD": password for role, password in USERS.items()},
-        },
-        folder=folder,
-    )
-    weed = GuardedProcess(
-        "s3",
-        [
-            *weed_command(find_weed(), folder=folder, ports=dict(zip(ROLES, ports, strict=True))),
-            f"-s3.config={folder / 'identities.json'}",
-            f"-s3.port.https={https_port}",
-            f"-s3.cert.file={tls / 'server.crt'}",
-            f"-s3.key.file={tls / 'server.key'}",
-        ],
-        log_path=folder / "weed.log",
-        environment=weed_environment(folder=folder, access_key_id="operator", secret_access_key=USERS["operator"]),
-        folder=folder,
-    )
-    with TlsProxy(tls, valkey_port) as proxy:
-        running = SimpleNamespace(
-            folder=folder, tls=tls, valkey_port=valkey_port, redis_port=proxy.port, https_port=https_port
-        )
-        try:
-            wait_for(lambda: is_up(running), "both servers answer", timeout_s=60)
-            yield running
-        finally:
-            weed.stop()
-            valkey.stop()
-
-
-def is_up(farm: SimpleNamespace) -> bool:
-    try:
-        return bool(connect(farm, "operator").ping()) and bool(s3_of(farm, "operator").head_bucket(Bucket=BUCKET))
-    except (redis.RedisError, OSError, ClientError):
-        return False
-    except Exception as error:  # botocore's own for a port that is not open yet
-        if "connect" not in str(error).lower() and "closed" not in str(error).lower():
-            raise
-        return False
-
-
-def connect(farm: SimpleNamespace, user: str) -> redis.Redis:
-    return redis.Redis(port=farm.valkey_port, username=user, password=USERS[user], socket_timeout=5)
-
-
-def s3_of(farm: SimpleNamespace, user: str) -> Any:
-    return boto3.session.Session().client(
-        "s3",
-        endpoint_url=f"https://localhost:{farm.https_port}",
-        region_name="us-east-1",
-        aws_access_key_id=user,
-        aws_secret_access_key=USERS[user],
-        verify=str(farm.tls / "ca.crt"),
-        config=boto3.session.Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}),
-    )
-
-
-def environment(farm: SimpleNamespace, user: str) -> dict[str, str]:
-    """Return what somebody with this role sets."""
-    address = f"rediss://{user}:{USERS[user]}@localhost:{farm.redis_port}/0"
-    return {
-        "CHATTERQUEUE_REDIS_URL": f"{address}?ssl_ca_certs={farm.tls / 'ca.crt'}",
-        "CHATTERQUEUE_REDIS_PREFIX": PREFIX,
-        "CHATTERQUEUE_S3_ENDPOINT_URL": f"https://localhost:{farm.https_port}",
-        "CHATTERQUEUE_S3_BUCKET": BUCKET,
-        "AWS_ACCESS_KEY_ID": user,
-        "AWS_SECRET_ACCESS_KEY": USERS[user],
-        "AWS_CA_BUNDLE": str(farm.tls / "ca.crt"),
-    }
+    with RoleFarm(tmp_path_factory.mktemp("privilege")) as running:
+        yield running
 
 
 @pytest.fixture
@@ -156,7 +52,7 @@ def act_as(farm, monkeypatch):
     """Make this process one of the roles; returns its settings."""
 
     def become(user: str, **changes: str) -> Settings:
-        for name, value in {**environment(farm, user), **changes}.items():
+        for name, value in {**farm.environment(user), **changes}.items():
             monkeypatch.setenv(name, value)
         return Settings.load()
 
@@ -168,7 +64,7 @@ def worker(farm, tmp_path) -> Iterator[subprocess.Popen[bytes]]:
     log = tmp_path / "worker.log"
     environ = {
         **os.environ,
-        **environment(farm, "worker"),
+        **farm.environment("worker"),
         "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}",
         "CHATTERQUEUE_ENGINE": "tone",
         "CHATTERQUEUE_HEARTBEAT_DIR": str(tmp_path / "heartbeat"),
@@ -250,7 +146,7 @@ def test_each_role_can_do_its_work_over_tls_and_needs_no_more_of_s3_than_its_pol
     log = (tmp_path / "worker.log").read_text()
     for sign in ("NOPERM", "AccessDenied", "may not do this", "Traceback", "task_failed"):
         assert sign not in log
-    assert connect(farm, "operator").acl_log() == []
+    assert farm.redis("operator").acl_log() == []
     calls = {"producer": recorded(producer_calls), "worker": recorded(tmp_path / "worker.calls")}
     for role, needed in (("producer", {"ListObjectsV2", "DeleteObject"}), ("worker", {"PutObject", "HeadBucket"})):
         assert needed <= {operation for operation, _ in calls[role]}
@@ -284,13 +180,13 @@ def is_refused(client: redis.Redis, command: str) -> bool:
 def test_no_role_can_harm_the_server_or_what_is_not_the_farms(farm, user):
     queue = f"{PREFIX}celery:{ALL_QUEUES[0]}"
     commands = DANGEROUS + ([c.format(queue=queue, prefix=PREFIX) for c in OF_PRODUCERS] if user == "producer" else [])
-    client = connect(farm, user)
+    client = farm.redis(user)
     # Valkey itself refuses DEBUG and MODULE, before it looks who asks.
     assert {command for command in commands if not is_refused(client, command)} == set()
     in_a_script = "return redis.call('CONFIG', 'GET', 'dir')"
     with pytest.raises(redis.exceptions.ResponseError, match=r"(?i)acl|permission|not allowed"):
         client.eval(in_a_script, 0)
-    connect(farm, "operator").ping()
+    farm.redis("operator").ping()
 
 
 def test_nobody_comes_in_without_a_name_and_a_password(farm):
@@ -323,7 +219,7 @@ REFUSED_IN_S3 = {
 
 @pytest.mark.parametrize("user", REFUSED_IN_S3)
 def test_no_role_can_write_what_is_not_its_to_write_in_s3(farm, user):
-    client = s3_of(farm, user)
+    client = farm.s3(user)
     for key in REFUSED_IN_S3[user]:
         assert not allows(user, "PutObject", key)
         assert not allows(user, "DeleteObject", key)
@@ -387,6 +283,6 @@ def test_messages_of_a_producer_reach_the_queues(farm, act_as):
     settings = act_as("producer")
     Messenger(producer_app(settings), settings).send_segments("a" * 26, ["0", "1"], Priority.NORMAL, 1)
     queue = queue_list(settings, "narration.synthesize.normal")
-    client = connect(farm, "operator")
+    client = farm.redis("operator")
     assert client.llen(queue) == 2
     client.delete(queue)
