@@ -16,6 +16,8 @@ _PCM: Final = 1
 _EXTENSIBLE: Final = 0xFFFE
 _SAMPLE_BITS: Final = (16, 24, 32)
 
+_PLAIN_HEADER_BYTES: Final = 44
+
 #: Bytes of stereo that are averaged at once: some of each block's copies stay in the processor's cache.
 _BLOCK_BYTES: Final = 1 << 18
 
@@ -149,6 +151,18 @@ def write_wav(samples: array.array[int], sample_rate_hz: int) -> bytes:
         samples = samples[:]
         samples.byteswap()
     body = samples.tobytes()
-    header = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", 36 + len(body), b"WAVE", b"fmt ", 16, _PCM, 1, sample_rate_hz,
-                         2 * sample_rate_hz, 2, 16)  # fmt: skip
-    return header + struct.pack("<4sI", b"data", len(body)) + body
+    return _plain_header(len(body), sample_rate_hz) + body
+
+
+def plain_rate_hz(data: bytes) -> int | None:
+    """Return the rate of a file that is exactly what `write_wav` makes; None for every other, harmless or not."""
+    if len(data) < _PLAIN_HEADER_BYTES or len(data) % 2:
+        return None
+    (rate_hz,) = struct.unpack_from("<I", data, 24)
+    header = _plain_header(len(data) - _PLAIN_HEADER_BYTES, rate_hz) if rate_hz < 2**31 else b""
+    return rate_hz if data.startswith(header) and header else None
+
+
+def _plain_header(num_bytes: int, rate_hz: int) -> bytes:
+    return struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + num_bytes, b"WAVE", b"fmt ", 16, _PCM, 1, rate_hz,
+                       2 * rate_hz, 2, 16, b"data", num_bytes)  # fmt: skip
