@@ -29,6 +29,7 @@ ENV PATH=/opt/chatterqueue/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_OFFLINE=1 \
+    TRANSFORMERS_OFFLINE=1 \
     NUMBA_CACHE_DIR=/tmp/numba \
     XDG_CACHE_HOME=/tmp/cache \
     CHATTERQUEUE_CACHE_DIR=/tmp/chatterqueue-cache \

@@ -5,9 +5,11 @@ Knows nothing of what is kept in Redis. Celery makes its own connections (`produ
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import ExponentialWithJitterBackoff
@@ -57,6 +59,17 @@ def connect_redis(settings: Settings, *, timeout_s: float = 3.0, retries: int = 
     except (TypeError, ValueError):  # a port that is no number, an unknown option; the text may hold the password
         raise SettingsError(["CHATTERQUEUE_REDIS_URL: is no usable Redis URL"]) from None
     return client
+
+
+def broker_tls(settings: Settings) -> dict[str, Any] | Literal[False]:
+    """Return what Celery has to be told of TLS (`broker_use_ssl`): the server must prove its name, or False: no TLS.
+
+    Left to itself, kombu takes any certificate for a `rediss://` URL without options, and with a transport of one's
+    own it sends the password unencrypted. Options in the URL, such as `ssl_ca_certs`, come on top of this.
+    """
+    if urlsplit(settings.redis_url.get_secret_value()).scheme != "rediss":
+        return False
+    return {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True}
 
 
 @contextmanager

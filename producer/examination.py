@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from producer.connection import check_redis, redis_errors
 from producer.contract.errors import QueueUnavailableError, SettingsError, StorageUnavailableError
+from producer.contract.keys import RedisKeys
 from producer.contract.settings import Settings
 from producer.extras import install_line, installed_extras
 from producer.services import Services
@@ -77,6 +78,7 @@ def _redis(services: Services) -> Iterator[Finding]:
             info = services.redis.info("server")
             problems = check_redis(services.redis)
             skew_s = _skew_s(services.redis)
+            refused = services.redis.hgetall(RedisKeys(settings.redis_prefix).quarantined())
         workers = live_workers(services.redis, settings)
     except QueueUnavailableError as error:
         remedy = "start Redis or Valkey, or set CHATTERQUEUE_REDIS_URL; `chatterqueue up` brings its own"
@@ -94,7 +96,17 @@ def _redis(services: Services) -> Iterator[Finding]:
         yield Finding("clock", Grade.PROBLEM, f"the clock of Redis {text}", "let both follow a time server")
     else:
         yield Finding("clock", Grade.OK, "agrees with that of Redis")
+    yield from _quarantine(refused, settings)
     yield from _workers(workers)
+
+
+def _quarantine(refused: Mapping[Any, Any], settings: Settings) -> Iterator[Finding]:
+    """Say how many messages no worker would take; a farm that has its Redis to itself has none."""
+    if refused:
+        reasons = ", ".join(f"{int(count)} {reason.decode()}" for reason, count in sorted(refused.items()))
+        key = RedisKeys(settings.redis_prefix).quarantine()
+        remedy = f"find out who else writes to this Redis; `LRANGE {key} 0 -1` says when they came"
+        yield Finding("messages", Grade.WARNING, f"workers have refused: {reasons}", remedy)
 
 
 def _skew_s(redis: Redis) -> float:

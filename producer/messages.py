@@ -16,7 +16,7 @@ from kombu.entity import Exchange, Queue
 from kombu.exceptions import BatchPublishError, KombuError
 from redis import Redis
 
-from producer.connection import reason_of, redis_errors
+from producer.connection import broker_tls, reason_of, redis_errors
 from producer.contract.errors import QueueUnavailableError
 from producer.contract.routing import (
     ALL_QUEUES,
@@ -76,6 +76,7 @@ def producer_app(settings: Settings) -> Celery:
     app = Celery("chatterqueue-producer", set_as_current=False)
     app.conf.update(
         broker_url=settings.redis_url.get_secret_value(),
+        broker_use_ssl=broker_tls(settings),
         broker_transport_options={
             **transport_options(settings.redis_prefix),
             "socket_timeout": PUBLISH_TIMEOUT_S,
@@ -205,5 +206,5 @@ def oldest_sent_ms(redis: Redis, settings: Settings, queues: Iterable[str] = ALL
 def _sent_ms(raw: bytes) -> int:
     try:
         return int(json.loads(raw)["headers"]["sent_ms"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # whoever wrote it chose what it holds
         return 0

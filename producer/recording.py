@@ -1,7 +1,7 @@
 """Whether a recording can be a voice, and its conversion to what the workers take.
 
-Knows nothing of S3. Faults carry the codes `audio_empty`, `audio_format`, `audio_size`, `audio_rate`,
-`audio_channels`, `audio_too_short`, `audio_too_long` and `audio_silent`.
+Knows nothing of S3. Faults carry the codes `audio_empty`, `audio_format`, `audio_codec`, `audio_decode_limit`,
+`audio_size`, `audio_rate`, `audio_channels`, `audio_too_short`, `audio_too_long` and `audio_silent`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from producer.contract.errors import InvalidVoiceError
-from producer.decoding import can_decode, decode
-from producer.wavfile import WavError, WavFile, parse_wav, write_wav
+from producer.decoding import DecodeLimitError, can_decode, decode, refuse_other_formats
+from producer.wavfile import WavCodecError, WavError, WavFile, parse_wav, write_wav
 
 MAX_RECORDING_BYTES: Final = 50_000_000
 
@@ -25,8 +25,6 @@ MAX_DURATION_S: Final = 120.0
 MIN_SAMPLE_RATE_HZ: Final = 8_000
 MAX_SAMPLE_RATE_HZ: Final = 192_000
 MAX_CHANNELS: Final = 2
-
-_MAX_SAMPLES: Final = round(MAX_DURATION_S) * MAX_SAMPLE_RATE_HZ * MAX_CHANNELS
 
 #: Of 32,768. A recording whose loudest sample stays below (-50 dB) holds no voice.
 _SILENT_PEAK: Final = 104
@@ -87,9 +85,18 @@ def read_recording(data: bytes) -> Recording:
 
 def _samples_of(data: bytes) -> WavFile:
     try:
-        return decode(data, max_samples=_MAX_SAMPLES) if can_decode(data) else parse_wav(data)
+        refuse_other_formats(data)
+        if not can_decode(data):
+            return parse_wav(data)
+        return decode(
+            data,
+            max_duration_s=round(MAX_DURATION_S),
+            max_rate_hz=MAX_SAMPLE_RATE_HZ,
+            max_channels=MAX_CHANNELS,
+        )
     except WavError as error:
-        raise _refusal("audio_format", f"the file {error}; a WAV file with 16-bit PCM is always taken") from None
+        code = {WavCodecError: "audio_codec", DecodeLimitError: "audio_decode_limit"}.get(type(error), "audio_format")
+        raise _refusal(code, f"the file {error}; a WAV file with 16-bit PCM is always taken") from None
 
 
 def _warnings(samples: array.array[int], duration_s: float) -> tuple[str, ...]:

@@ -16,18 +16,28 @@ from worker.errors import EngineFaultError, SynthesisError
 ERRORS = {
     "memory": MemoryError,
     "exit": SystemExit,
+    "interrupt": KeyboardInterrupt,
+    "recursion": RecursionError,
+    "generator": GeneratorExit,
     "stutter": lambda: SynthesisError("it stuttered"),
     "fault": lambda: EngineFaultError("a device-side assert"),
 }
 
 
 class FaultyEngine(ToneEngine):
-    """Raises what a word of the text names; `die` ends the process as a crash in native code does."""
+    """Raises what a word of the text names, at once or with `later` behind it in the future that a task waits for.
+
+    `die` ends the process as a crash in native code does.
+    """
 
     def submit(self, request: SegmentRequest) -> Future[Take]:
         if " die " in request.text:
             os._exit(139)
         for word, error in ERRORS.items():
+            if f" {word} later " in request.text:
+                future: Future[Take] = Future()
+                future.set_exception(error())
+                return future
             if f" {word} " in request.text:
                 raise error()
         return super().submit(request)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from producer.connection import broker_tls
 from producer.contract.routing import queues_of, transport_options
 from producer.messages import queue_named
+from worker.quarantine import Quarantine
 from worker.settings import WorkerSettings
 
 #: Seconds until a message that was delivered and not acknowledged is delivered again. The heartbeat renews it for
@@ -20,8 +22,12 @@ def celery_settings(settings: WorkerSettings) -> dict[str, Any]:
     """Return the configuration of the worker's Celery app."""
     return {
         "broker_url": settings.redis_url.get_secret_value(),
+        "broker_use_ssl": broker_tls(settings),
+        # kombu's Redis transport with a gate: a message that is none of ours never reaches Celery.
+        "broker_transport": "worker.transport:Transport",
         "broker_transport_options": {
             **transport_options(settings.redis_prefix),
+            "quarantine": Quarantine(settings),
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             # The sweep for such messages runs every interval x throttle seconds: 100 by default.
             "unacked_restore_interval": 5,

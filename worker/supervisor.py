@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 60.0
 
+#: Deaths in a row from which each is logged as critical; it goes on being started, so that it heals by itself.
+ALARMING_DEATHS: Final = 5
+
 #: Seconds after which a process counts as healthy, and its next death as the first.
 HEALTHY_S: Final = 60.0
 
@@ -116,7 +119,9 @@ class Supervisor:
         wait_s = restart_wait_s(slot.num_deaths)
         slot.due_s = now_s + wait_s
         fields = {"slot": slot.name, "status": status, "lived_s": round(lived_s, 1), "wait_s": round(wait_s, 1)}
-        logger.warning("process_ended", extra=fields)
+        # No message can do this (`worker.intake`): it is the machine, the settings or the code, and needs somebody.
+        level = logging.CRITICAL if slot.num_deaths >= ALARMING_DEATHS else logging.WARNING
+        logger.log(level, "process_ended", extra={**fields, "num_deaths": slot.num_deaths})
         return status
 
     def _end_if_stuck(self, slot: Slot, process: subprocess.Popen[bytes]) -> None:

@@ -18,6 +18,7 @@ from producer.contract.keys import is_id
 from producer.contract.routing import ASSEMBLE_TASK, PLAN_TASK, SYNTHESIZE_TASK
 from worker import runtime
 from worker.errors import DrainingError
+from worker.intake import is_index
 from worker.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def index_of(fields: dict[str, Any]) -> int:
         MalformedMessageError: it names none.
     """
     item = fields.get("item")
-    if not isinstance(item, str) or not (item.isascii() and item.isdecimal()) or len(item) > 9:
+    if not is_index(item):
         raise MalformedMessageError("a message", "it holds no segment index")
     return int(item)
 

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from producer.contract.errors import OutputPathError
 from producer.contract.keys import voice_audio_key
+from producer.recording import MAX_DURATION_S, MAX_RECORDING_BYTES, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ
+from producer.wavfile import plain_rate_hz
 from worker.engine.request import VoiceReference
 from worker.errors import SynthesisError, VoiceDamagedError
 
@@ -48,7 +50,7 @@ class VoiceShelf:
 
         Raises:
             ObjectNotFoundError: it is not in S3 (any more).
-            VoiceDamagedError: it is not what its name says.
+            VoiceDamagedError: it is not what its name says, or not what `voices add` makes.
             SynthesisError: the disk cannot take it.
             StorageUnavailableError: S3 cannot be used.
         """
@@ -61,7 +63,7 @@ class VoiceShelf:
                 self._store.download(voice_audio_key(reference.sha256), reference.path)
             except (OutputPathError, OSError) as error:  # of this machine, not of the narration: worth another attempt
                 raise SynthesisError(f"the reference audio cannot be kept on this machine: {error}") from error
-            if _sha256_of(reference.path) != reference.sha256:
+            if _sha256_of(reference.path) != reference.sha256 or not _is_voice(reference.path):
                 reference.path.unlink()
                 raise VoiceDamagedError(reference.sha256)
             self._shrink(keep=reference.path)
@@ -80,3 +82,17 @@ class VoiceShelf:
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_voice(path: Path) -> bool:
+    """Say whether a file is a voice as producers store it: a plain header and samples, within the limits.
+
+    An engine has it decoded by a library in this process, which must not meet a file that somebody made up.
+    """
+    if path.stat().st_size > MAX_RECORDING_BYTES:
+        return False
+    data = path.read_bytes()
+    rate_hz = plain_rate_hz(data)
+    if rate_hz is None or not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
+        return False
+    return len(data) <= 2 * rate_hz * MAX_DURATION_S + 1_000

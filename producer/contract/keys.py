@@ -163,3 +163,11 @@ class RedisKeys:
     def workers(self) -> str:
         """Hash: worker name -> its last heartbeat, as JSON."""
         return f"{self._prefix}workers"
+
+    def quarantine(self) -> str:
+        """List: messages that no worker may see, the last one first, as JSON without their content."""
+        return f"{self._prefix}quarantine"
+
+    def quarantined(self) -> str:
+        """Hash: reason -> how many messages were ever put into quarantine for it."""
+        return f"{self._prefix}quarantined"

@@ -17,7 +17,7 @@ from processes import descendants, is_alive, wait_for
 from producer.contract.keys import plan_key
 from producer.contract.narration import Narration
 from producer.contract.plan import Plan
-from producer.contract.routing import ALL_QUEUES, Priority
+from producer.contract.routing import ALL_QUEUES
 from producer.contract.status import State
 from producer.messages import queue_list
 from worker.engine.fingerprint import decode_tones, tone_hash
@@ -152,21 +152,6 @@ def test_lost_messages_are_sent_again_when_a_queue_vanishes(farm, start_worker, 
     assert farm.redis.delete(*lists) == 1  # the segments' messages
     assert_whole(farm, narration_id)
     assert worker.log().count("items_sent_again") >= 2
-
-
-def test_the_worker_goes_on_when_somebody_sends_it_nonsense(farm, start_worker, settings):
-    worker = start_worker()
-    farm.messenger._app.send_task("narration.plan", kwargs={"narration_id": 7}, queue="narration.plan")
-    farm.messenger._app.send_task("narration.plan", args=["x", "y"], queue="narration.plan")
-    farm.messenger._app.send_task(
-        "narration.synthesize", kwargs={"narration_id": "a" * 26, "item": "-1"}, queue="narration.synthesize.normal"
-    )
-    farm.messenger._app.send_task("narration.unknown", kwargs={}, queue="narration.plan")
-    farm.messenger.send_segments("b" * 26, ["0", "1"], Priority.NORMAL, 0)
-    (narration_id,) = farm.submit(tone_narration(3))
-    assert_whole(farm, narration_id)
-    assert worker.log().count("message_dropped") == 3
-    assert "process_ended" not in worker.log()
 
 
 def test_a_narration_says_what_it_waits_for_when_no_worker_has_its_engine(farm, start_worker):

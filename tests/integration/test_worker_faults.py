@@ -90,11 +90,12 @@ def test_plain_celery_serves_the_queues_it_is_given(farm, start_celery, log_path
 def test_the_worker_goes_on_when_a_task_raises_what_would_end_a_process(farm, start_celery, log_path):
     process = start_celery("faultyworker", "-c", "2")
     # More of each than there are slots: a slot lost for each would leave none.
-    words = ["memory", "exit", "memory", "exit", "stutter", "memory"]
+    errors = ["memory", "exit", "interrupt", "recursion", "generator", "stutter"]
+    words = errors + [f"{word} later" for word in errors]
     (broken,) = farm.submit(narration(*words, "good"))
     status = farm.wait(broken)
     assert status.state is State.PARTIAL, status
-    assert (status.num_done, status.num_failed) == (1, len(words))
+    assert (status.num_done, status.num_failed) == (1, len(words)) == (1, 12)
     assert status.num_attempts == 1 + 2 * len(words)
     (sound,) = farm.submit(narration("good", "better", "best"))
     assert farm.wait(sound).state is State.SUCCEEDED

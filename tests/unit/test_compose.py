@@ -8,6 +8,8 @@ servers in the servers.
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import re
 import shlex
 import subprocess
@@ -34,13 +36,17 @@ DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 OURS = {f"CHATTERQUEUE_{name.upper()}" for name in WorkerSettings.model_fields}
-#: Read by boto3, huggingface_hub, the Valkey tools, SeaweedFS, numba, XDG programs and Python.
+#: Read by boto3, huggingface_hub, the Valkey tools, SeaweedFS, numba, XDG programs, Python and start.sh.
 OTHERS = {
-    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "HF_HUB_OFFLINE", "REDISCLI_AUTH", "S3_BUCKET", "GOMEMLIMIT",
-    "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE",
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
+    "REDISCLI_AUTH", "S3_BUCKET", "GOMEMLIMIT", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PATH", "PYTHONUNBUFFERED",
+    "PYTHONDONTWRITEBYTECODE", "PRODUCER_PASSWORD", "WORKER_PASSWORD", "OPERATOR_PASSWORD", "REDIS_PREFIX",
 }  # fmt: skip
 #: What `.env` may hold beside them; each is used by compose.yaml.
-INTERPOLATED = {"REDIS_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY", "REDIS_MAX_MEMORY", "FARM_ADDRESS"}
+INTERPOLATED = {
+    "PRODUCER_PASSWORD", "WORKER_PASSWORD", "OPERATOR_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
+    "REDIS_MAX_MEMORY", "REDIS_CONTAINER_MEMORY", "S3_MEMORY", "WORKER_MEMORY", "FARM_ADDRESS",
+}  # fmt: skip
 
 INNERMOST = re.compile(r"\$\{(\w+)(?::?[-?]([^${}]*))?\}")
 
@@ -53,7 +59,7 @@ def interpolate(text: str, env: dict[str, str]) -> str:
 
 
 def environment_of(service, **env):
-    values = {"REDIS_PASSWORD": "pw", "S3_ACCESS_KEY_ID": "id", "S3_SECRET_ACCESS_KEY": "secret", **env}
+    values = {"PRODUCER_PASSWORD": "pp", "WORKER_PASSWORD": "pw", "OPERATOR_PASSWORD": "po", **env}
     return {name: interpolate(str(value), values) for name, value in service.get("environment", {}).items()}
 
 
@@ -109,7 +115,8 @@ def test_a_workers_environment_leads_to_the_services_at_their_ports(name, monkey
 
     assert settings.redis_address() == "redis://valkey:6379/0"
     assert settings.s3_address() == "http://s3:8333/narrations"
-    assert settings.redis_url.get_secret_value() == "redis://:pw@valkey:6379/0"
+    assert settings.redis_url.get_secret_value() == "redis://worker:pw@valkey:6379/0"
+    assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("worker", "pw")
     for service, port in (("valkey", 6379), ("s3", 8333)):
         assert SERVICES[service]["ports"] == [f"${{FARM_ADDRESS:-127.0.0.1}}:{port}:{port}"]
         assert service in WORKERS[name]["depends_on"]
@@ -119,7 +126,7 @@ def test_a_workers_environment_leads_to_the_services_at_their_ports(name, monkey
 @pytest.mark.parametrize("name", WORKERS)
 def test_one_more_machine_joins_by_its_environment_alone(name):
     elsewhere = {
-        "CHATTERQUEUE_REDIS_URL": "redis://:pw@10.0.0.5:6379/0",
+        "CHATTERQUEUE_REDIS_URL": "redis://worker:pw@10.0.0.5:6379/0",
         "CHATTERQUEUE_S3_ENDPOINT_URL": "http://10.0.0.5:8333",
     }
 
@@ -173,7 +180,9 @@ def test_every_network_volume_and_variable_that_compose_names_is_there():
         assert set(service["networks"]) <= set(COMPOSE["networks"])
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert source.startswith("$") or source in COMPOSE["volumes"]
+            is_there = source.startswith("./") and (ROOT / source).is_dir()
+            assert source.startswith("$") or source in COMPOSE["volumes"] or is_there
+        assert {config["source"] for config in service.get("configs", [])} <= set(COMPOSE["configs"])
     named = set(re.findall(r"\$\{(\w+)", (ROOT / "compose.yaml").read_text()))
 
     assert named - OURS == INTERPOLATED | {"MODELS_DIR"}
@@ -228,25 +237,79 @@ def test_the_s3_server_knows_its_flags():
 
 
 def test_valkey_knows_its_options_and_refuses_rather_than_forgets():
-    shell, option, script = SERVICES["valkey"]["command"]
-    words = shlex.split(interpolate(script, {}))
-
-    assert (shell, option, words[:2]) == ("sh", "-c", ["exec", "valkey-server"])
-    given = dict(zip(words[2::2], words[3::2], strict=True))
-    assert (given["--maxmemory-policy"], given["--appendonly"], given["--appendfsync"]) == (
-        "noeviction",
-        "yes",
-        "everysec",
+    """Its users are tried on a real one: tests/integration/test_least_privilege.py."""
+    shell, script, *options = [interpolate(word, {}) for word in SERVICES["valkey"]["command"]]
+    folder = ROOT / "deploy" / "valkey"
+    given = dict(
+        line.split(None, 1) for line in (folder / "valkey.conf").read_text().splitlines() if line and line[0] != "#"
     )
-    assert given["--requirepass"] == "$REDISCLI_AUTH"
+
+    assert (shell, script) == ("sh", "/etc/valkey/start.sh")
+    assert SERVICES["valkey"]["volumes"] == ["queue:/data", "./deploy/valkey:/etc/valkey:ro"]
+    assert (folder / "start.sh").is_file()
+    assert (given["maxmemory-policy"], given["appendonly"], given["appendfsync"]) == ("noeviction", "yes", "everysec")
     # A bad option makes it end with a fatal error; a port that is no port does so only after all options are read.
-    options = [word for word in words[2:] if word not in ("--dir", "/data")]
-    said = subprocess.run([find_valkey_server(), *options, "--port", "-1"], capture_output=True, text=True, timeout=30)
+    options = [word for word in options if word not in ("--dir", "/data")]
+    command = [find_valkey_server(), folder / "valkey.conf", *options, "--port", "-1"]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert re.findall(r"^>>> '(\S+)", said.stderr, re.MULTILINE) == ["port"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_is_held_within_bounds(name):
+    service = SERVICES[name]
+
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"] <= 1_024
+    assert re.fullmatch(r"\d+g", interpolate(service["mem_limit"], {}))
+    assert "privileged" not in service
+    assert not any("docker.sock" in volume for volume in service.get("volumes", []))
+    for mount in service.get("tmpfs", []):
+        assert {"nosuid", "nodev"} <= set(mount.split(":")[1].split(","))
+
+
+def test_every_role_of_the_s3_server_has_its_own_secret_and_no_more_than_its_folders():
+    identities = json.loads(interpolate(COMPOSE["configs"]["s3-identities"]["content"], {"OPERATOR_PASSWORD": "po"}))
+    actions = {identity["name"]: identity["actions"] for identity in identities["identities"]}
+    keys = [identity["credentials"][0]["accessKey"] for identity in identities["identities"]]
+
+    assert keys == ["operator", "producer", "worker"]
+    assert actions["operator"] == ["Admin"]
+    for role, writable in (
+        ("producer", {"narrations", "batches", "voices", ".probe"}),
+        ("worker", {"narrations", "segments", "batches", ".probe"}),
+    ):
+        assert {action for action in actions[role] if action.startswith("Write")} == {
+            f"Write:narrations/{folder}/*" for folder in writable
+        }
+        assert not {"Admin", "Write:narrations", "Write"} & set(actions[role])
+
+
+def test_tls_is_laid_over_services_that_exist():
+    class Loader(yaml.SafeLoader):
+        """Knows compose's own tag."""
+
+    Loader.add_constructor("!override", lambda loader, node: loader.construct_sequence(node))
+    over = yaml.load((ROOT / "deploy" / "compose.tls.yaml").read_text(), Loader)["services"]
+
+    assert set(over) <= set(SERVICES)
+    assert {name for name in over if name.startswith("worker-")} == set(WORKERS)
+    environment = environment_of(over["worker-cpu"])
+    settings = WorkerSettings.load(
+        redis_url=environment["CHATTERQUEUE_REDIS_URL"], s3_endpoint_url=environment["CHATTERQUEUE_S3_ENDPOINT_URL"]
+    )
+    assert settings.redis_address() == "rediss://valkey:6379/0"
+    assert "TLS_DIR:-/etc/valkey/tls" in (ROOT / "deploy" / "valkey" / "start.sh").read_text()
+    plain, tls = (shlex.split(service["command"]) for service in (SERVICES["s3"], over["s3"]))
+    assert set(plain) < set(tls)
+    assert {flag.partition("=")[0] for flag in set(tls) - set(plain)} == {
+        "-s3.port.https", "-s3.cert.file", "-s3.key.file",
+    }  # fmt: skip
+
+
 def test_the_deployment_page_names_services_profiles_and_variables_that_exist():
-    variables = set(re.findall(r"\b((?:CHATTERQUEUE|AWS|S3|REDIS|FARM)_[A-Z0-9_]+)\b", DEPLOY))
+    variables = set(re.findall(r"\b((?:CHATTERQUEUE|AWS|S3|REDIS|FARM|PRODUCER|WORKER|OPERATOR)_[A-Z0-9_]+)\b", DEPLOY))
     profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
 
     assert variables <= OURS | OTHERS | INTERPOLATED

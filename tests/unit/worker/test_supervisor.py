@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from producer.contract.narration import EngineName
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
-from worker.supervisor import LONGEST_WAIT_S, restart_wait_s, slots_for
+from worker.settings import WorkerSettings
+from worker.supervisor import ALARMING_DEATHS, LONGEST_WAIT_S, Supervisor, restart_wait_s, slots_for
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,24 @@ def test_gpus_are_counted_by_their_devices_when_the_tool_is_not_there(tmp_path, 
 def test_a_machine_without_gpus_has_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert visible_gpus({}, tmp_path) == []
+
+
+def test_a_process_that_keeps_dying_is_started_ever_later_and_said_aloud(tmp_path, monkeypatch, caplog):
+    """Nothing is taken out of a queue for it: no message can bring a process down."""
+    clock = [0.0]
+    monkeypatch.setattr("worker.supervisor.time.monotonic", lambda: clock[0])
+    settings = WorkerSettings.load(heartbeat_dir=tmp_path)
+    (slot,) = slots_for([], Role.CPU, EngineName.TONE)
+    supervisor = Supervisor([slot], settings, {})
+    waits_s = []
+    for _ in range(8):
+        slot.process, slot.started_s = SimpleNamespace(poll=lambda: -11, pid=1), clock[0]
+        assert supervisor._tend(slot) == -11
+        assert slot.process is None
+        waits_s.append(slot.due_s - clock[0])
+        clock[0] = slot.due_s
+    assert waits_s[0] <= 1
+    assert all(earlier <= 2 * later for earlier, later in pairwise(waits_s))
+    assert 30 <= waits_s[-1] <= LONGEST_WAIT_S
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["WARNING"] * (ALARMING_DEATHS - 1) + ["CRITICAL"] * (8 - ALARMING_DEATHS + 1)
