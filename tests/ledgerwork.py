@@ -72,7 +72,8 @@ def begin(ledger: Ledger, num_segments: int, **fields: object) -> str:
 
 
 def claim(ledger: Ledger, narration_id: str, item: str) -> Claim:
-    return ledger.claim(narration_id, item, WORKER)
+    """Claim an item for a process that holds nothing else."""
+    return ledger.claim(narration_id, item, WORKER, is_alone=True)
 
 
 def granted(ledger: Ledger, narration_id: str, item: str) -> str:
@@ -101,33 +102,33 @@ class Places:
     def __init__(self, client: redis.Redis, settings: Settings, narration_id: str) -> None:
         self._client = client
         self._keys = keys.RedisKeys(settings.redis_prefix)
-        self._id = narration_id
+        self.id = narration_id
 
     def waiting(self) -> dict[str, int]:
-        return self._scores(self._keys.waiting(self._id))
+        return self._scores(self._keys.waiting(self.id))
 
     def delayed(self) -> dict[str, int]:
-        return self._scores(self._keys.delayed(self._id))
+        return self._scores(self._keys.delayed(self.id))
 
     def leases(self) -> dict[str, int]:
-        return self._scores(self._keys.leases(self._id))
+        return self._scores(self._keys.leases(self.id))
 
     def reopened(self) -> dict[str, int]:
-        return self._scores(self._keys.reopened(self._id))
+        return self._scores(self._keys.reopened(self.id))
 
     def num_done(self) -> int:
-        return self._client.bitcount(self._keys.done(self._id))
+        return self._client.bitcount(self._keys.done(self.id))
 
     def field(self, name: str) -> str | None:
-        value = self._client.hget(self._keys.record(self._id), name)
+        value = self._client.hget(self._keys.record(self.id), name)
         return None if value is None else value.decode()
 
     def end_lease(self, item: str) -> None:
         """Let a lease be over, as if its time had passed."""
-        self._client.zadd(self._keys.leases(self._id), {item: 1}, xx=True)
+        self._client.zadd(self._keys.leases(self.id), {item: 1}, xx=True)
 
     def end_pause(self, item: str) -> None:
-        self._client.zadd(self._keys.delayed(self._id), {item: 1}, xx=True)
+        self._client.zadd(self._keys.delayed(self.id), {item: 1}, xx=True)
 
     def now_ms(self) -> int:
         seconds, microseconds = self._client.time()

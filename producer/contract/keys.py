@@ -140,6 +140,10 @@ class RedisKeys:
         """Sorted set: segment index -> itself, of those that lost their audio and were not sent again yet."""
         return f"{self.record(narration_id)}:reopened"
 
+    def suspects(self, narration_id: str) -> str:
+        """Hash: item -> in how many attempts at it the process ended, or stood still."""
+        return f"{self.record(narration_id)}:suspects"
+
     def log(self, narration_id: str) -> str:
         """List: what happened to its items, one JSON line each; becomes `takes.jsonl`."""
         return f"{self.record(narration_id)}:log"

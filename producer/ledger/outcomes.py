@@ -76,7 +76,10 @@ class ClaimOutcome(StrEnum):
     BUSY = "busy"  #: another lease lives, or the item rests before its next attempt: the reconciler will see to it
     DONE = "done"  #: nothing is left to do for it, or it is not its turn yet
     ENDED = "ended"  #: the narration has ended, or there is none
-    EXHAUSTED = "exhausted"  #: its attempts are used up; it was marked as failed
+    EXHAUSTED = "exhausted"  #: its attempts are used up, or it ended too many processes; it was marked as failed
+    SUSPECT = (
+        "suspect"  #: a process ended while it held it: claim it again when nothing else is held; nothing was counted
+    )
     OTHER_ENGINE = "other_engine"  #: the narration's voice is another engine's; nothing was counted
 
 

@@ -168,13 +168,15 @@ def test_a_final_failure_repeated_with_its_token_counts_once(ledger: Ledger) -> 
     assert ledger.record(narration_id).status.num_failed == 1
 
 
-def test_a_segment_that_kills_its_workers_ends_as_failed(
+def test_a_segment_whose_attempts_all_end_without_a_result_ends_as_failed(
     ledger: Ledger, redis_client: redis.Redis, settings: Settings
 ) -> None:
     narration_id = begin(ledger, 1)
-    for _ in range(3):
-        granted(ledger, narration_id, "0")
-        Places(redis_client, settings, narration_id).end_lease("0")
+    for _ in range(2):
+        token = granted(ledger, narration_id, "0")
+        ledger.fail(narration_id, "0", token, code="c", reason="r", is_final=False)
+    granted(ledger, narration_id, "0")
+    Places(redis_client, settings, narration_id).end_lease("0")
     answer = claim(ledger, narration_id, "0")
     assert (answer.outcome, answer.token, answer.attempt) == (ClaimOutcome.EXHAUSTED, None, 3)
     assert answer.dispatch.needs_assembly
@@ -182,18 +184,18 @@ def test_a_segment_that_kills_its_workers_ends_as_failed(
 
 
 @pytest.mark.parametrize("item", ["plan", "assemble"])
-def test_the_narration_fails_when_the_attempts_at_its_plan_or_assembly_are_used_up(
+def test_the_narration_fails_when_its_plan_or_assembly_ends_two_processes(
     ledger: Ledger, redis_client: redis.Redis, settings: Settings, item: str
 ) -> None:
     narration_id = enter(ledger) if item == "plan" else begin(ledger, 1)
     if item == "assemble":
         complete(ledger, narration_id, [0])
-    for _ in range(3):
+    for _ in range(2):
         granted(ledger, narration_id, item)
         Places(redis_client, settings, narration_id).end_lease(item)
     assert claim(ledger, narration_id, item).outcome is ClaimOutcome.EXHAUSTED
     status = ledger.record(narration_id).status
-    assert (status.state, status.reason_code) == (State.FAILED, "attempts_exhausted")
+    assert (status.state, status.reason_code) == (State.FAILED, "poisoned")
     assert ledger.active() == []
 
 

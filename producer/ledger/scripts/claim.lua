@@ -3,13 +3,14 @@
 -- kills every process it meets come to an end.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  item, token, worker, lease_ms, max_attempts, window, retention_ms, engine identity ('' if it does not matter)
+-- ARGV  item, token, worker, lease_ms, max_attempts, window, retention_ms, engine identity ('' if it does not matter),
+--       max_ends, 1 if the worker's process holds nothing else and will not while it works on this
 -- Returns {outcome, attempt, dispatch ...} (outcomes: ClaimOutcome; dispatch: prelude.lua). A repeated call with the
 -- token that holds the lease is granted again and counts nothing.
 
 local item, token, worker = ARGV[1], ARGV[2], ARGV[3]
 local lease_ms, max_attempts, window, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
-local engine_identity = ARGV[8]
+local engine_identity, max_ends, is_alone = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
 
 local function answer(outcome, attempt, items)
   local reply = dispatch(true, items or {})
@@ -46,12 +47,23 @@ if is_pinning then
   end
 end
 
-if redis.call('ZSCORE', LEASES, item) then expire(item) end
-if num_attempts >= max_attempts then
-  local reason = string.format('none of %d attempts came to an end: the worker died or hung each time', num_attempts)
-  log('exhausted', item, {attempt = num_attempts, worker = worker})
-  return answer('exhausted', num_attempts, give_up(item, 'attempts_exhausted', reason, window, retention_ms, ''))
+if redis.call('ZSCORE', LEASES, item) then
+  expire(item)
+  wait(item)
 end
+local num_ends = ends_of(item)
+
+local function give_up_on(code, reason)
+  log('exhausted', item, {attempt = num_attempts, worker = worker, code = code})
+  return answer('exhausted', num_attempts, give_up(item, code, reason, window, retention_ms, ''))
+end
+if num_ends >= max_ends then
+  return give_up_on('poisoned', string.format('%d processes ended, or hung, while they worked on it', num_ends))
+end
+if num_attempts >= max_attempts then
+  return give_up_on('attempts_exhausted', string.format('none of %d attempts came to an end', num_attempts))
+end
+if num_ends > 0 and not is_alone then return answer('suspect') end
 
 take_out(item)
 redis.call('ZADD', LEASES, NOW + lease_ms, item)

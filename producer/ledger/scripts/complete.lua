@@ -14,6 +14,7 @@ if redis.call('HEXISTS', FAILURES, item) == 1 then return reject('complete', ite
 take_out(item)
 redis.call('SETBIT', DONE, item, 1)
 redis.call('HSET', TAKES, item, take)
+redis.call('HDEL', SUSPECTS, item) -- whatever ended, it was not because of this
 local facts = count_take(take, 1)
 log('completed', item, {token = token, is_reused = facts.is_reused})
 return dispatch(true, fill_window(window))

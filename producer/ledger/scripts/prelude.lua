@@ -12,6 +12,8 @@
 
 local RECORD, DONE, WAITING, DELAYED, LEASES, TOKENS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ATTEMPTS, TAKES, FAILURES, REOPENED, LOG, ACTIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
+local SUSPECTS = KEYS[13]
+local NUM_KEYS = 13 -- a script's own keys follow
 
 local TERMINAL = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local PLAN, ASSEMBLE = 'plan', 'assemble'
@@ -102,9 +104,19 @@ local function count_take(take, by)
   return facts
 end
 
--- Takes the token of a lease that ran out. Its attempt stays counted.
+-- In how many attempts at the item its process ended, or stood still: with any, it is a suspect.
+local function ends_of(item)
+  return tonumber(redis.call('HGET', SUSPECTS, item) or 0)
+end
+
+local function count_end(item)
+  return redis.call('HINCRBY', SUSPECTS, item, 1)
+end
+
+-- Takes the token of a lease that ran out without a word. Its attempt stays counted, and an end of a process with it.
 local function expire(item)
-  log('expired', item, {attempt = tonumber(redis.call('HGET', ATTEMPTS, item) or 0)})
+  local num_ends = count_end(item)
+  log('expired', item, {attempt = tonumber(redis.call('HGET', ATTEMPTS, item) or 0), num_ends = num_ends})
   redis.call('HDEL', TOKENS, item)
 end
 
@@ -122,7 +134,7 @@ local function end_narration(final_state, retention_ms, reason_code, reason, tok
   set_state(final_state)
   set_reason(reason_code, reason)
   redis.call('HSET', RECORD, 'finished_ms', NOW, 'final_token', token)
-  redis.call('UNLINK', DONE, WAITING, DELAYED, LEASES, TOKENS, ATTEMPTS, TAKES, FAILURES, REOPENED)
+  redis.call('UNLINK', DONE, WAITING, DELAYED, LEASES, TOKENS, ATTEMPTS, TAKES, FAILURES, REOPENED, SUSPECTS)
   redis.call('PEXPIRE', RECORD, retention_ms)
   redis.call('PEXPIRE', LOG, retention_ms)
   redis.call('ZREM', ACTIVE, redis.call('HGET', RECORD, 'id'))
