@@ -15,11 +15,13 @@ from producer.contract.manifest import Manifest
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus, State
+from producer.deletion import delete
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.results import download, presigned_url, read_manifest, read_status
 from producer.services import Services
 from producer.submission import submit_one, submit_set
+from producer.successor import retry
 from producer.waiting import OnProgress, wait_for
 from producer.workers import LiveWorker, live_workers
 
@@ -150,6 +152,31 @@ class Client:
             QueueUnavailableError: Redis cannot be asked.
         """
         return self._services.ledger.cancel(narration_id)
+
+    def retry(self, narration_id: str) -> NarrationJob:
+        """Take up again what ended without being whole, and return the narration that does so.
+
+        A final state never changes, so this makes a new narration of the same request, linked by `retry_of`. What was
+        finished is taken from the segment cache; only the rest is spoken. The same again returns the same narration.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            RetryRefusedError: it is under way or whole; nothing was queued.
+            QueueUnavailableError, StorageUnavailableError: as `submit`.
+        """
+        return retry(self._services, narration_id)
+
+    def delete(self, narration_id: str) -> None:
+        """Remove a narration: its record, request, plan, manifest and audio. One that is under way is cancelled first.
+
+        If this fails in the middle, it can be repeated. Segments stay in the cache, where others may share them; a
+        request that was handed in with a batch goes with the last of the batch.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            QueueUnavailableError, StorageUnavailableError: it cannot be removed now.
+        """
+        delete(self._services, narration_id)
 
     def download(self, narration_id: str, path: str | Path) -> NarrationStatus:
         """Write a narration's audio to a file, which is whole or not there; return the status.

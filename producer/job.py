@@ -52,6 +52,18 @@ class NarrationJob:
         """Stop it; see `Client.cancel`."""
         return self._services.ledger.cancel(self.id)
 
+    def retry(self) -> NarrationJob:
+        """Take up again what failed of it; see `Client.retry`."""
+        from producer.successor import retry  # it makes jobs
+
+        return retry(self._services, self.id)
+
+    def delete(self) -> None:
+        """Remove it; see `Client.delete`."""
+        from producer.deletion import delete
+
+        delete(self._services, self.id)
+
 
 class Batch(Sequence[NarrationJob]):
     """The narrations of one `submit_many`, in the order in which they were given."""

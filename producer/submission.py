@@ -51,6 +51,11 @@ def submit_one(services: Services, narration: Narration | dict[str, Any]) -> Nar
     return _carry_out(services, [pack], [(request, pack.key)])[0]
 
 
+def hand_in(services: Services, pack: Pack, request: NarrationRequest) -> NarrationJob:
+    """Hand in one request that is made and whose id is known; the same again changes nothing."""
+    return _carry_out(services, [pack], [(request, pack.key)])[0]
+
+
 def submit_set(services: Services, narrations: NarrationSet) -> Batch:
     """Hand in a set of narrations; see `Client.submit_many`."""
     try:

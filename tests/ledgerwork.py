@@ -123,6 +123,9 @@ class Places:
         value = self._client.hget(self._keys.record(self.id), name)
         return None if value is None else value.decode()
 
+    def set_fields(self, **fields: int) -> None:
+        self._client.hset(self._keys.record(self.id), mapping=fields)
+
     def end_lease(self, item: str) -> None:
         """Let a lease be over, as if its time had passed."""
         self._client.zadd(self._keys.leases(self.id), {item: 1}, xx=True)

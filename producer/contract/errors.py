@@ -11,6 +11,7 @@ ChatterqueueError
 │   ├── NarrationNotFoundError
 │   └── UnknownVoiceError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
+├── RetryRefusedError            asked to take up again what is under way or whole
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
 ├── NarrationFailedError         a narration ended as partial, failed, cancelled or expired
 ├── WaitTimeoutError             it did not end in the time that `wait` was given
@@ -205,6 +206,22 @@ class IdempotencyConflictError(ChatterqueueError):
         return (
             f"idempotency key {self.args[0]!r} belongs to narration {self.args[1]} with other content; "
             "use another key, or submit the same content again"
+        )
+
+
+class RetryRefusedError(ChatterqueueError):
+    """A narration that cannot be taken up again; nothing was queued. Arguments: id, state."""
+
+    code = "retry_refused"
+    exit_code = ExitCode.INVALID_INPUT
+
+    def __init__(self, narration_id: str, state: str) -> None:
+        super().__init__(narration_id, state)
+
+    def __str__(self) -> str:
+        return (
+            f"narration {self.args[0]} is {self.args[1]}; only one that ended as partial, failed, cancelled or expired "
+            "can be taken up again"
         )
 
 

@@ -27,6 +27,11 @@ def id_of_key(idempotency_key: str) -> str:
     return _encode(hashlib.sha256(b"idempotency-key\0" + idempotency_key.encode()).digest()[:16])
 
 
+def successor_id(narration_id: str) -> str:
+    """Return the id of the narration that takes this one up again: always the same, so a retry can be repeated."""
+    return _encode(hashlib.sha256(b"retry-of\0" + narration_id.encode()).digest()[:16])
+
+
 def is_id(text: str) -> bool:
     """Say whether a text has the form of an id."""
     return NARRATION_ID.fullmatch(text) is not None
@@ -48,6 +53,21 @@ def request_key(narration_id: str, content_hash: str | None = None) -> str:
             key at the same moment; neither may overwrite the request that the other's record points to.
     """
     return f"narrations/{narration_id}/request{f'-{content_hash[:16]}' if content_hash else ''}.json"
+
+
+def narration_prefix(narration_id: str) -> str:
+    """Return what the keys of a narration's own objects begin with."""
+    return f"narrations/{narration_id}/"
+
+
+def deletion_key(narration_id: str) -> str:
+    """Return the key of the note that a narration was deleted whose request is in a pack."""
+    return f"narrations/{narration_id}/deleted.json"
+
+
+def request_pack_prefix(batch_id: str) -> str:
+    """Return what the keys of a batch's packs begin with."""
+    return f"batches/{batch_id}/"
 
 
 def request_pack_key(batch_id: str, index: int) -> str:

@@ -53,6 +53,7 @@ class LedgerAccess:
         self._max_attempts = max_attempts
         self._max_ends = max_ends
         self._retention_ms = settings.retention_days * DAY_MS
+        self._failed_retention_ms = settings.failed_retention_days * DAY_MS
 
     def _keys_of(self, narration_id: str) -> list[str]:
         """Return a narration's keys in the order of `scripts/prelude.lua`."""
@@ -72,6 +73,11 @@ class LedgerAccess:
         )
         of_item = [key(narration_id) for key in of_narration]
         return [*of_item, keys.active(), keys.suspects(narration_id)]
+
+    @property
+    def _retention(self) -> str:
+        """How long a record stays after the narration has ended, as the scripts want it."""
+        return f"{self._retention_ms} {self._failed_retention_ms}"
 
     def _run(self, script: str, narration_id: str, *arguments: str | int) -> Any:
         with redis_errors(self._settings):

@@ -54,7 +54,7 @@ class Attempts(LedgerAccess):
             self._lease_ms,
             self._max_attempts,
             self._window,
-            self._retention_ms,
+            self._retention,
             engine_identity or "",
             self._max_ends,
             int(is_alone),
@@ -124,7 +124,7 @@ class Attempts(LedgerAccess):
             round(delay_s * 1000),
             self._max_attempts,
             self._window,
-            self._retention_ms,
+            self._retention,
             self._max_ends,
             int(is_end),
         )

@@ -34,7 +34,8 @@ class Ledger(Register, Attempts, Assembly):
     ) -> list[Resend]:
         """Find the items that nobody will work on unless their message is sent again, and mark them as sent.
 
-        These are: leases that ran out, pauses that are over, messages that got lost, and what a crash left unsent.
+        These are: leases that ran out, pauses that are over, messages that got lost, and what a crash left unsent. A
+        narration whose deadline has passed is ended here.
 
         Args:
             narration_ids: which narrations, best all that are `active`.
@@ -45,7 +46,7 @@ class Ledger(Register, Attempts, Assembly):
         """
         lanes = lane_heads(heads)
         calls: list[Call] = [
-            (self._keys_of(narration_id), [round(grace_s * 1000), self._window, narration_id, *lanes])
+            (self._keys_of(narration_id), [round(grace_s * 1000), self._window, narration_id, self._retention, *lanes])
             for narration_id in narration_ids
         ]
         with redis_errors(self._settings):

@@ -318,6 +318,18 @@ class LedgerMachine(RuleBasedStateMachine):
                 if self.attempts[item] >= MAX_ATTEMPTS:
                     self.ended[item] = ("failed", "")
 
+    @precondition(lambda self: self.final is None and len(self.ended) > self.total // 2)
+    @rule(item=items, is_claimed=st.booleans(), chance=st.integers(0, 4))
+    def miss_the_deadline(self, item: str, is_claimed: bool, chance: int) -> None:
+        if chance:
+            return
+        self.places.set_fields(deadline_ms=1, queue_timeout_ms=1_000, run_timeout_ms=2_000)
+        if is_claimed:
+            assert self.ledger.claim(self.id, item, "p1").outcome is ClaimOutcome.ENDED
+        else:
+            assert self.ledger.reconcile(self.id, grace_s=0, heads=NO_MESSAGES) == []
+        self.final = State.EXPIRED
+
     @precondition(lambda self: len(self.ended) > self.total // 2)
     @rule(chance=st.integers(0, 4))
     def cancel(self, chance: int) -> None:

@@ -3,13 +3,13 @@
 -- kills every process it meets come to an end.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  item, token, worker, lease_ms, max_attempts, window, retention_ms, engine identity ('' if it does not matter),
+-- ARGV  item, token, worker, lease_ms, max_attempts, window, retention, engine identity ('' if it does not matter),
 --       max_ends, 1 if the worker's process holds nothing else and will not while it works on this
 -- Returns {outcome, attempt, dispatch ...} (outcomes: ClaimOutcome; dispatch: prelude.lua). A repeated call with the
 -- token that holds the lease is granted again and counts nothing.
 
 local item, token, worker = ARGV[1], ARGV[2], ARGV[3]
-local lease_ms, max_attempts, window, retention_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local lease_ms, max_attempts, window, retention = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local engine_identity, max_ends, is_alone = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
 
 local function answer(outcome, attempt, items)
@@ -27,7 +27,7 @@ local function is_over()
          or redis.call('ZSCORE', REOPENED, item)
 end
 
-if not is_open() then return answer('ended') end
+if end_if_late(retention) or not is_open() then return answer('ended') end
 if is_over() then return answer('done') end
 
 local num_attempts = tonumber(redis.call('HGET', ATTEMPTS, item) or 0)
@@ -55,7 +55,7 @@ local num_ends = ends_of(item)
 
 local function give_up_on(code, reason)
   log('exhausted', item, {attempt = num_attempts, worker = worker, code = code})
-  return answer('exhausted', num_attempts, give_up(item, code, reason, window, retention_ms, ''))
+  return answer('exhausted', num_attempts, give_up(item, code, reason, window, retention, ''))
 end
 if num_ends >= max_ends then
   return give_up_on('poisoned', string.format('%d processes ended, or hung, while they worked on it', num_ends))
@@ -72,6 +72,14 @@ redis.call('HINCRBY', ATTEMPTS, item, 1)
 if is_segment(item) then redis.call('HINCRBY', RECORD, 'num_attempts', 1) end
 if is_pinning then redis.call('HSETNX', RECORD, 'engine_identity', engine_identity) end
 if item == PLAN then redis.call('HSETNX', RECORD, 'started_ms', NOW) end
+if is_segment(item) and redis.call('HSETNX', RECORD, 'begun_ms', NOW) == 1 then
+  local run_timeout_ms = redis.call('HGET', RECORD, 'run_timeout_ms')
+  if run_timeout_ms then
+    redis.call('HSET', RECORD, 'deadline_ms', NOW + run_timeout_ms)
+  else
+    redis.call('HDEL', RECORD, 'deadline_ms')
+  end
+end
 if item == ASSEMBLE then set_state('finalizing') end
 set_reason('', '')
 log('claimed', item, {attempt = num_attempts + 1, worker = worker, token = token})

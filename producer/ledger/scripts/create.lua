@@ -16,6 +16,8 @@ end
 
 redis.call('HSET', RECORD, 'id', id, 'state', 'queued', 'created_ms', NOW, 'content_hash', content_hash,
            'creation_token', creation_token, unpack(ARGV, 5))
+local queue_timeout_ms = redis.call('HGET', RECORD, 'queue_timeout_ms')
+if queue_timeout_ms then redis.call('HSET', RECORD, 'deadline_ms', NOW + queue_timeout_ms) end
 redis.call('ZADD', WAITING, NOW, PLAN)
 redis.call('ZADD', ACTIVE, NOW, id)
 redis.call('ZADD', NARRATIONS, NOW, id)

@@ -16,19 +16,22 @@ local SUSPECTS = KEYS[13]
 local NUM_KEYS = 13 -- a script's own keys follow
 
 local TERMINAL = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
+local WANTED = {succeeded = true, cancelled = true}
 local PLAN, ASSEMBLE = 'plan', 'assemble'
 local LOG_MAX_ENTRIES = 100000
 
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local head = redis.call('HMGET', RECORD, 'state', 'priority', 'num_segments', 'cursor', 'num_done', 'num_failed')
+local head = redis.call('HMGET', RECORD, 'state', 'priority', 'num_segments', 'cursor', 'num_done', 'num_failed',
+                        'deadline_ms')
 local state = head[1]                       -- false if there is no record
 local priority = head[2] or ''
 local num_segments = tonumber(head[3] or 0) -- 0 until the plan was accepted
 local cursor = tonumber(head[4] or 0)       -- segments below it have been sent at least once
 local num_done = tonumber(head[5] or 0)
 local num_failed = tonumber(head[6] or 0)
+local deadline_ms = tonumber(head[7] or math.huge)
 
 local function is_open()
   return state and not TERMINAL[state]
@@ -130,7 +133,10 @@ end
 
 -- Gives the narration its one final state. What only work in progress needs is dropped, the rest gets its time to live.
 -- `token` is of whoever ends it by its work, '' if nobody does: so a repeated call is told from a stale one.
-local function end_narration(final_state, retention_ms, reason_code, reason, token)
+-- `retention` is two numbers of milliseconds: for what somebody wanted so, and for what somebody may want to look into.
+local function end_narration(final_state, retention, reason_code, reason, token)
+  local wanted_ms, other_ms = string.match(retention, '^(%d+) (%d+)$')
+  local retention_ms = WANTED[final_state] and wanted_ms or other_ms
   set_state(final_state)
   set_reason(reason_code, reason)
   redis.call('HSET', RECORD, 'finished_ms', NOW, 'final_token', token)
@@ -138,6 +144,21 @@ local function end_narration(final_state, retention_ms, reason_code, reason, tok
   redis.call('PEXPIRE', RECORD, retention_ms)
   redis.call('PEXPIRE', LOG, retention_ms)
   redis.call('ZREM', ACTIVE, redis.call('HGET', RECORD, 'id'))
+end
+
+-- Ends a narration whose deadline has passed: it is not begun, or not done, in the time that it was given. Returns
+-- whether it was so. What it has finished stays in the segment cache.
+local function end_if_late(retention)
+  if not is_open() or NOW < deadline_ms then return false end
+  local limits = redis.call('HMGET', RECORD, 'begun_ms', 'queue_timeout_ms', 'run_timeout_ms')
+  local has_begun = limits[1]
+  local limit_s = tonumber(limits[has_begun and 3 or 2]) / 1000
+  local code = has_begun and 'run_timeout' or 'queue_timeout'
+  local text = has_begun and 'it was not done %g s after its first segment was begun'
+                         or 'none of its segments was begun %g s after it was submitted'
+  log('expired', nil, {code = code})
+  end_narration('expired', retention, code, string.format(text, limit_s), '')
+  return true
 end
 
 local function ended_narration(token)
@@ -204,9 +225,9 @@ end
 
 -- Ends an item that cannot be done: a segment is marked as failed, the other two end the narration.
 -- Returns the items to send now.
-local function give_up(item, code, reason, window, retention_ms, token)
+local function give_up(item, code, reason, window, retention, token)
   if not is_segment(item) then
-    end_narration('failed', retention_ms, code, reason, token)
+    end_narration('failed', retention, code, reason, token)
     return {}
   end
   take_out(item)

@@ -6,13 +6,13 @@
 -- was sent later: queues are FIFO, so it would have been further ahead.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  grace_ms, window, id, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
+-- ARGV  grace_ms, window, id, retention, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
 --       millisecond at which the oldest message of the lane's queue was sent, or `empty`; a lane left out is not judged
 -- Returns {sent_ms, priority, item to send now ...}.
 
 local grace_ms, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local heads = {}
-for at = 4, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
+for at = 5, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
 
 local items = {}
 
@@ -37,7 +37,7 @@ local function is_nowhere(item)
               or redis.call('ZSCORE', LEASES, item))
 end
 
-if not is_open() then
+if end_if_late(ARGV[4]) or not is_open() then
   redis.call('ZREM', ACTIVE, ARGV[3])
   return {NOW, priority}
 end
