@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import redis
 
@@ -11,9 +11,11 @@ from producer.contract.manifest import AudioObject, TakeFacts
 from producer.contract.narration import Narration, NarrationRequest
 from producer.contract.routing import ALL_QUEUES
 from producer.contract.settings import Settings
-from producer.ledger import Claim, ClaimOutcome, Ledger, NewNarration
+from producer.ledger import Claim, ClaimOutcome, Dispatch, Ledger, NewNarration
 
 WORKER = "worker-1"
+
+Send = Callable[[str, Dispatch], None]
 
 #: Every queue empty: whatever waits is lost.
 NO_MESSAGES = dict.fromkeys(ALL_QUEUES)
@@ -64,10 +66,13 @@ def enter(ledger: Ledger, **fields: object) -> str:
     return entry.request.id
 
 
-def begin(ledger: Ledger, num_segments: int, **fields: object) -> str:
-    """Enter a narration, have its plan accepted, and return its id."""
+def begin(ledger: Ledger, num_segments: int, *, send: Send | None = None, **fields: object) -> str:
+    """Enter a narration, have its plan accepted, send what is to be sent then, and return its id."""
     narration_id = enter(ledger, **fields)
-    assert ledger.planned(narration_id, granted(ledger, narration_id, "plan"), num_segments).is_accepted
+    dispatch = ledger.planned(narration_id, granted(ledger, narration_id, "plan"), num_segments)
+    assert dispatch.is_accepted
+    if send is not None:
+        send(narration_id, dispatch)
     return narration_id
 
 
@@ -115,6 +120,11 @@ class Places:
 
     def reopened(self) -> dict[str, int]:
         return self._scores(self._keys.reopened(self.id))
+
+    def lane(self, priority: str = "normal") -> dict[str, int]:
+        """Return the narration's segments in its lane -> 1 if a worker holds it, 0 if it waits for one."""
+        out = self._scores(f"{self._keys.lanes()}{priority}:out")
+        return {name.partition(":")[2]: score for name, score in out.items() if name.startswith(self.id)}
 
     def num_done(self) -> int:
         return self._client.bitcount(self._keys.done(self.id))

@@ -29,7 +29,7 @@ RATE_HZ = 8_000
 
 
 def dispatch(*items: str, is_accepted: bool = True, needs_assembly: bool = False) -> Dispatch:
-    return Dispatch(is_accepted, list(items), 1_000, Priority.NORMAL, needs_assembly)
+    return Dispatch(is_accepted, list(items), [], 1_000, Priority.NORMAL, needs_assembly)
 
 
 @dataclass

@@ -168,6 +168,16 @@ class RedisKeys:
         """List: what happened to its items, one JSON line each; becomes `takes.jsonl`."""
         return f"{self.record(narration_id)}:log"
 
+    def lanes(self) -> str:
+        """What the names of the lanes' keys begin with; a priority follows, then what each holds.
+
+        - `:out`, sorted set: `<id>:<segment>` -> 0 if it waits for a worker, 1 if one holds it
+        - `:turns`, sorted set: batch, or narration without one -> its next turn to send a segment
+        - `:turns:<batch or id>`, sorted set: narration -> its place among those of the batch
+        - `:turns:count`, number: turns so far
+        """
+        return f"{self._prefix}lane:"
+
     def active(self) -> str:
         """Sorted set: ids of narrations that have not ended -> millisecond of creation."""
         return f"{self._prefix}active"

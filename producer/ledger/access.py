@@ -27,7 +27,8 @@ class LedgerAccess:
         client: connected by `connect_redis`.
         settings: say how the keys begin and how long a record stays.
         lease_s: how long a claim holds without being renewed.
-        window: segments of one narration that are sent ahead; more of them only make other narrations wait.
+        window: segments of one narration that may be waiting, resting or in work. Where workers hold so many that it
+            would keep them waiting, it is twice what they hold.
         max_attempts: claims of an item before it has failed for good.
         max_ends: of these, how many may end with the end of the process before the item counts as poisoned.
     """
@@ -72,7 +73,7 @@ class LedgerAccess:
             keys.log,
         )
         of_item = [key(narration_id) for key in of_narration]
-        return [*of_item, keys.active(), keys.suspects(narration_id)]
+        return [*of_item, keys.active(), keys.suspects(narration_id), keys.lanes()]
 
     @property
     def _retention(self) -> str:

@@ -67,7 +67,7 @@ class Assembly(LedgerAccess):
             batch = items[start : start + size]
             is_last = start + len(batch) == len(items)
             reply = self._run("reopen", narration_id, token, self._window, self._max_attempts, int(is_last), *batch)
-            dispatch = Dispatch.from_reply(reply)
+            dispatch = Dispatch.from_reply(narration_id, reply)
             if not dispatch.is_accepted:
                 break
         return dispatch

@@ -61,7 +61,7 @@ class Attempts(LedgerAccess):
         )
         outcome = ClaimOutcome(outcome_word.decode())
         is_granted = outcome is ClaimOutcome.GRANTED
-        return Claim(outcome, token if is_granted else None, attempt, Dispatch.from_reply(dispatch))
+        return Claim(outcome, token if is_granted else None, attempt, Dispatch.from_reply(narration_id, dispatch))
 
     def renew(self, leases: Iterable[tuple[str, str, str]]) -> list[bool]:
         """Put off the end of leases (narration id, item, token), all in one round trip.
@@ -77,15 +77,15 @@ class Attempts(LedgerAccess):
             return [bool(reply) for reply in self._scripts.run_many("renew", calls)]
 
     def planned(self, narration_id: str, token: str, num_segments: int) -> Dispatch:
-        """Accept the plan: the narration runs; the first window of segments is to be sent."""
+        """Accept the plan: the narration runs, and its segments are sent as its turns come."""
         if num_segments < 1:
             raise ValueError("a plan has at least one segment")
-        return Dispatch.from_reply(self._run("planned", narration_id, token, num_segments, self._window))
+        return Dispatch.from_reply(narration_id, self._run("planned", narration_id, token, num_segments, self._window))
 
     def complete(self, narration_id: str, index: int, token: str, take: TakeFacts) -> Dispatch:
-        """Accept a segment's take; the next segment of the window, or the assembly, is to be sent."""
+        """Accept a segment's take; after the last the assembly is to be sent."""
         arguments = (check_item(str(index)), token, take.model_dump_json(), self._window)
-        return Dispatch.from_reply(self._run("complete", narration_id, *arguments))
+        return Dispatch.from_reply(narration_id, self._run("complete", narration_id, *arguments))
 
     def fail(
         self,
@@ -128,7 +128,7 @@ class Attempts(LedgerAccess):
             self._max_ends,
             int(is_end),
         )
-        return Dispatch.from_reply(self._run("fail", narration_id, *arguments))
+        return Dispatch.from_reply(narration_id, self._run("fail", narration_id, *arguments))
 
     def release(
         self,

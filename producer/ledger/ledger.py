@@ -12,7 +12,7 @@ from producer.contract.routing import Priority
 from producer.ledger.assembly import Assembly
 from producer.ledger.attempts import Attempts
 from producer.ledger.items import lane_heads, queue_of
-from producer.ledger.outcomes import Resend
+from producer.ledger.outcomes import Resend, pairs_of
 from producer.ledger.register import Register
 from producer.ledger.scripting import Call
 
@@ -52,7 +52,7 @@ class Ledger(Register, Attempts, Assembly):
         with redis_errors(self._settings):
             replies = self._scripts.run_many("reconcile", calls)
         return [
-            Resend(narration_id, item.decode(), queue_of(item.decode(), Priority(priority.decode())), sent_ms)
-            for narration_id, (sent_ms, priority, *items) in zip(narration_ids, replies, strict=True)
-            for item in items
+            Resend(owner, item, queue_of(item, Priority(priority.decode())), sent_ms)
+            for sent_ms, priority, *names in replies
+            for owner, item in pairs_of(names)
         ]

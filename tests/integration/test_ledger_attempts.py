@@ -253,7 +253,7 @@ def test_a_released_item_says_what_it_waits_for_until_somebody_takes_it(
     assert ledger.record(narration_id).status.reason_code is None
 
 
-def test_the_first_segment_pins_the_engine(ledger: Ledger) -> None:
+def test_the_first_segment_pins_the_engine(ledger: Ledger, redis_client: redis.Redis, settings: Settings) -> None:
     narration_id = begin(ledger, 3)
     assert ledger.claim(narration_id, "0", WORKER, engine_identity="chatterbox int8").is_granted
     other = ledger.claim(narration_id, "1", "worker-2", engine_identity="chatterbox bf16")
@@ -261,6 +261,10 @@ def test_the_first_segment_pins_the_engine(ledger: Ledger) -> None:
     status = ledger.record(narration_id).status
     assert (status.engine_identity, status.reason_code) == ("chatterbox int8", "engine_unavailable")
     assert ledger.attempts(narration_id).get("1") is None
+    # It rests, for a segment that waited for nobody would keep those of others from being sent.
+    places = Places(redis_client, settings, narration_id)
+    assert ("1" in places.waiting(), "1" in places.delayed(), "1" in places.lane()) == (False, True, False)
+    places.end_pause("1")
     assert ledger.claim(narration_id, "1", WORKER, engine_identity="chatterbox int8").is_granted
 
 

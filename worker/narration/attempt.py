@@ -99,7 +99,7 @@ class Attempts:
     def _carry_out(self, claim: Claim, narration_id: str, item: str, work: Work) -> None:
         self._send(narration_id, claim.dispatch)
         if claim.token is None:
-            # OTHER_ENGINE too: the item stays waiting, and the reconciler offers it again when its message has gone.
+            # OTHER_ENGINE too: the item rests, and the reconciler offers it again.
             if claim.outcome is not ClaimOutcome.ENDED:
                 fields = {"narration_id": narration_id, "item": item, "outcome": claim.outcome.value}
                 logger.info("claim_refused", extra=fields)
@@ -174,6 +174,8 @@ class Attempts:
         try:
             if dispatch.items:
                 self._messenger.send_segments(narration_id, dispatch.items, dispatch.priority, dispatch.sent_ms)
+            for other_id, item in dispatch.others:
+                self._messenger.send_segments(other_id, [item], dispatch.priority, dispatch.sent_ms)
             if dispatch.needs_assembly:
                 self._messenger.send_assemble(narration_id, dispatch.sent_ms)
         except QueueUnavailableError as error:  # they count as lost, and the reconciler sends them

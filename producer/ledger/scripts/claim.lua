@@ -12,8 +12,10 @@ local item, token, worker = ARGV[1], ARGV[2], ARGV[3]
 local lease_ms, max_attempts, window, retention = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
 local engine_identity, max_ends, is_alone = ARGV[8], tonumber(ARGV[9]), ARGV[10] == '1'
 
-local function answer(outcome, attempt, items)
-  local reply = dispatch(true, items or {})
+local OTHER_ENGINE_MS = 10000 -- until the reconciler offers it again
+
+local function answer(outcome, attempt)
+  local reply = dispatch(true, {}, window)
   table.insert(reply, 1, outcome)
   table.insert(reply, 2, attempt or 0)
   return reply
@@ -43,6 +45,8 @@ if is_pinning then
   local pinned = redis.call('HGET', RECORD, 'engine_identity')
   if pinned and pinned ~= engine_identity then
     set_reason('engine_unavailable', 'its first segment was spoken by ' .. pinned .. '; it waits for a worker with that')
+    -- Its message is used up, and what waits in a queue for nobody would keep others from being sent.
+    if not redis.call('ZSCORE', LEASES, item) then delay(item, OTHER_ENGINE_MS) end
     return answer('other_engine')
   end
 end
@@ -55,7 +59,8 @@ local num_ends = ends_of(item)
 
 local function give_up_on(code, reason)
   log('exhausted', item, {attempt = num_attempts, worker = worker, code = code})
-  return answer('exhausted', num_attempts, give_up(item, code, reason, window, retention, ''))
+  give_up(item, code, reason, retention, '')
+  return answer('exhausted', num_attempts)
 end
 if num_ends >= max_ends then
   return give_up_on('poisoned', string.format('%d processes ended, or hung, while they worked on it', num_ends))
@@ -67,6 +72,7 @@ if num_ends > 0 and not is_alone then return answer('suspect') end
 
 take_out(item)
 redis.call('ZADD', LEASES, NOW + lease_ms, item)
+if is_segment(item) then redis.call('ZADD', OUT, HELD, ID .. ':' .. item) end
 redis.call('HSET', TOKENS, item, token)
 redis.call('HINCRBY', ATTEMPTS, item, 1)
 if is_segment(item) then redis.call('HINCRBY', RECORD, 'num_attempts', 1) end

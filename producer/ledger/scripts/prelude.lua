@@ -3,6 +3,9 @@
 -- A script is about one narration and gets that narration's keys in this order (see RedisKeys for what each holds).
 -- Redis TIME is the only clock. Every script is O(window): nothing here walks all segments of a narration.
 --
+-- Segments of all narrations of one priority share a lane, and who may send the next one is decided there: `deal`. The
+-- names of a lane's keys and of other narrations' keys are made here, as no caller can know whose turn it is.
+--
 -- An item is in exactly one place:
 --   plan, assemble:  waiting | delayed | leases | nowhere (not due yet, or over)
 --   segment i:       i >= cursor (not sent yet) | waiting | delayed | leases | done bit | failures
@@ -12,13 +15,15 @@
 
 local RECORD, DONE, WAITING, DELAYED, LEASES, TOKENS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ATTEMPTS, TAKES, FAILURES, REOPENED, LOG, ACTIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local SUSPECTS = KEYS[13]
-local NUM_KEYS = 13 -- a script's own keys follow
+local SUSPECTS, LANES = KEYS[13], KEYS[14]
+local NUM_KEYS = 14 -- a script's own keys follow
 
 local TERMINAL = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local WANTED = {succeeded = true, cancelled = true}
 local PLAN, ASSEMBLE = 'plan', 'assemble'
 local LOG_MAX_ENTRIES = 100000
+local ID = string.sub(RECORD, -26)
+local NARRATION = string.sub(RECORD, 1, -27) -- what the keys of every narration begin with
 
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -64,6 +69,16 @@ local function is_leased(item)
   return ends_ms and tonumber(ends_ms) > NOW
 end
 
+-- A lane's keys: `out` says where each of its segments is that was sent and has not ended, rests left out (WAITS, HELD);
+-- `turns` whose turn it is next (flow -> turn), and `turns:<flow>` which narration of that flow is the next. A flow is a
+-- batch, or a narration without one.
+local OUT, TURNS = LANES .. priority .. ':out', LANES .. priority .. ':turns'
+local WAITS, HELD = 0, 1
+
+local function flow()
+  return redis.call('HGET', RECORD, 'batch_id') or ID
+end
+
 local function holds(item, token)
   return redis.call('HGET', TOKENS, item) == token
 end
@@ -73,6 +88,7 @@ local function take_out(item)
   redis.call('ZREM', LEASES, item)
   redis.call('ZREM', WAITING, item)
   redis.call('ZREM', DELAYED, item)
+  if is_segment(item) then redis.call('ZREM', OUT, ID .. ':' .. item) end
 end
 
 -- Puts an item somewhere else. An assembly that was stopped in the middle of reopening segments goes nowhere: they come
@@ -83,6 +99,7 @@ local function put(item, key, at_ms)
     set_state('running')
   else
     redis.call('ZADD', key, at_ms, item)
+    if is_segment(item) and key == WAITING then redis.call('ZADD', OUT, WAITS, ID .. ':' .. item) end
   end
 end
 
@@ -131,6 +148,19 @@ local function set_reason(code, text)
   end
 end
 
+local function leave_line()
+  local of_flow = TURNS .. ':' .. flow()
+  redis.call('ZREM', of_flow, ID)
+  if redis.call('EXISTS', of_flow) == 0 then redis.call('ZREM', TURNS, flow()) end
+end
+
+local function leave_lane()
+  leave_line()
+  for _, key in ipairs({WAITING, LEASES}) do
+    for _, item in ipairs(redis.call('ZRANGE', key, 0, -1)) do redis.call('ZREM', OUT, ID .. ':' .. item) end
+  end
+end
+
 -- Gives the narration its one final state. What only work in progress needs is dropped, the rest gets its time to live.
 -- `token` is of whoever ends it by its work, '' if nobody does: so a repeated call is told from a stale one.
 -- `retention` is two numbers of milliseconds: for what somebody wanted so, and for what somebody may want to look into.
@@ -140,6 +170,7 @@ local function end_narration(final_state, retention, reason_code, reason, token)
   set_state(final_state)
   set_reason(reason_code, reason)
   redis.call('HSET', RECORD, 'finished_ms', NOW, 'final_token', token)
+  leave_lane()
   redis.call('UNLINK', DONE, WAITING, DELAYED, LEASES, TOKENS, ATTEMPTS, TAKES, FAILURES, REOPENED, SUSPECTS)
   redis.call('PEXPIRE', RECORD, retention_ms)
   redis.call('PEXPIRE', LOG, retention_ms)
@@ -165,27 +196,91 @@ local function ended_narration(token)
   return state and redis.call('HGET', RECORD, 'final_token') == token
 end
 
--- Sends segments that were reopened or not sent yet, until `window` of them are waiting or being worked on. Returns
--- their items.
-local function fill_window(window)
-  local items = {}
-  if state ~= 'running' then return items end
-  local num_out = redis.call('ZCARD', WAITING) + redis.call('ZCARD', DELAYED) + redis.call('ZCARD', LEASES)
-  if window <= num_out then return items end
-  local reopened = redis.call('ZPOPMIN', REOPENED, window - num_out) -- item, score, item, score, ...
-  for at = 1, #reopened, 2 do items[#items + 1] = reopened[at] end
-  local num_new = math.min(window - num_out - #items, num_segments - cursor)
-  for index = cursor, cursor + num_new - 1 do items[#items + 1] = string.format('%d', index) end
-  if #items == 0 then return items end
-  local scored = {}
-  for _, item in ipairs(items) do
-    scored[#scored + 1] = NOW
-    scored[#scored + 1] = item
+-- Segments that wait in a lane's queue: enough that no worker waits for the next, and a quarter of what workers hold, so
+-- that whoever comes now is behind little. What a segment that ends makes room for is sent as the next is taken.
+local MIN_AHEAD = 16
+-- A narration of no more segments has its turns before those of long ones, and so do as many segments of a batch of
+-- such narrations. Every fourth turn goes to a long one all the same.
+local FIRST_TURNS = 64
+-- Segments after which the next narration of a flow has its turn.
+local TURN_SEGMENTS = 64
+
+local function last_turn(key)
+  local last = redis.call('ZRANGE', key, -1, -1, 'WITHSCORES')
+  return tonumber(last[2] or 0)
+end
+
+-- Lines the narration up for its turns, if it has segments to send.
+local function line_up()
+  if state ~= 'running' or (cursor >= num_segments and redis.call('EXISTS', REOPENED) == 0) then return end
+  local of_flow = TURNS .. ':' .. flow()
+  redis.call('ZADD', of_flow, 'NX', last_turn(of_flow) + 1, ID)
+  local is_short = cursor == 0 and num_segments <= FIRST_TURNS
+  redis.call('ZADD', TURNS, 'NX', is_short and 0 or math.max(FIRST_TURNS, last_turn(TURNS) + 1), flow())
+end
+
+-- Whose turn it is: of the short ones that which had the fewest, then of the long ones that which waited longest.
+local function next_flow()
+  if redis.call('INCR', TURNS .. ':count') % 4 == 0 then
+    local patient = redis.call('ZRANGEBYSCORE', TURNS, FIRST_TURNS, '+inf', 'LIMIT', 0, 1)
+    if patient[1] then return patient[1] end
   end
-  redis.call('ZADD', WAITING, unpack(scored))
-  cursor = cursor + num_new
-  redis.call('HSET', RECORD, 'cursor', cursor)
-  return items
+  return redis.call('ZRANGE', TURNS, 0, 0)[1]
+end
+
+local function end_turn(of_lane)
+  local turn = tonumber(redis.call('ZINCRBY', TURNS, 1, of_lane))
+  if turn >= FIRST_TURNS then redis.call('ZADD', TURNS, math.max(turn, last_turn(TURNS) + 1), of_lane) end
+end
+
+-- Sends a narration's next segment: one that was reopened, else the first that was not sent yet. Returns it, or nil if
+-- there is none, or if `window` of them are out.
+local function send_next(id, window)
+  local record = NARRATION .. id
+  local known = redis.call('HMGET', record, 'state', 'cursor', 'num_segments')
+  if known[1] ~= 'running' then return nil end
+  local num_out = redis.call('ZCARD', record .. ':waiting') + redis.call('ZCARD', record .. ':delayed')
+                  + redis.call('ZCARD', record .. ':leases')
+  if num_out >= window then return nil end
+  local item = redis.call('ZPOPMIN', record .. ':reopened')[1]
+  if not item then
+    local index = tonumber(known[2] or 0)
+    if index >= tonumber(known[3]) then return nil end
+    redis.call('HSET', record, 'cursor', index + 1)
+    if id == ID then cursor = index + 1 end
+    item = string.format('%d', index)
+  end
+  redis.call('ZADD', record .. ':waiting', NOW, item)
+  redis.call('ZADD', OUT, WAITS, id .. ':' .. item)
+  return item
+end
+
+-- Sends segments of the narrations whose turn it is, until enough of them wait. One narration has at most `window` out,
+-- or twice what all workers hold: alone it keeps them busy. Returns id, item, id, item, ...
+local function deal(window)
+  local num_held = redis.call('ZCOUNT', OUT, HELD, HELD)
+  local room = math.max(MIN_AHEAD, math.ceil(num_held / 4)) - (redis.call('ZCARD', OUT) - num_held)
+  window = math.max(window, 2 * num_held)
+  local sent = {}
+  local turn_of = room > 0 and next_flow()
+  while turn_of and room > 0 do
+    local of_flow = TURNS .. ':' .. turn_of
+    local head = redis.call('ZRANGE', of_flow, 0, 0, 'WITHSCORES')
+    local item = head[1] and send_next(head[1], window)
+    if item then
+      sent[#sent + 1], sent[#sent + 2] = head[1], item
+      room = room - 1
+      end_turn(turn_of)
+      -- Narrations of one flow go one after the other, so that the first is ready first; a long one makes way at times.
+      if (tonumber(item) + 1) % TURN_SEGMENTS == 0 then redis.call('ZADD', of_flow, last_turn(of_flow) + 1, head[1]) end
+    else
+      -- It has nothing to send, or no room; whatever makes room lines it up again.
+      if head[1] then redis.call('ZREM', of_flow, head[1]) end
+      if redis.call('EXISTS', of_flow) == 0 then redis.call('ZREM', TURNS, turn_of) end
+    end
+    turn_of = room > 0 and next_flow()
+  end
+  return sent
 end
 
 -- Sends again what was sent before and waits still: the answer to a repeated call, for the first may have been lost.
@@ -194,7 +289,7 @@ local function send_again(window)
   for _, item in ipairs(redis.call('ZRANGE', WAITING, 0, window)) do
     if is_segment(item) then
       wait(item)
-      items[#items + 1] = item
+      items[#items + 1], items[#items + 2] = ID, item
     end
   end
   return items
@@ -209,10 +304,15 @@ local function ask_for_assembly()
   return 1
 end
 
--- What most scripts return: {is_accepted, sent_ms, priority, needs_assembly, item to send now ...}
-local function dispatch(is_accepted, items)
+-- What most scripts return: {is_accepted, sent_ms, priority, needs_assembly, id, segment to send now, id, segment ...}
+-- The segments are those that the caller names (id, item, ...) and those whose turn it is, of any narration.
+local function dispatch(is_accepted, items, window)
   local reply = {is_accepted and 1 or 0, NOW, priority, ask_for_assembly()}
-  for _, item in ipairs(items) do reply[#reply + 1] = item end
+  for _, part in ipairs(items) do reply[#reply + 1] = part end
+  if state then
+    line_up()
+    for _, part in ipairs(deal(window)) do reply[#reply + 1] = part end
+  end
   return reply
 end
 
@@ -224,14 +324,12 @@ local function reject(event, item, token)
 end
 
 -- Ends an item that cannot be done: a segment is marked as failed, the other two end the narration.
--- Returns the items to send now.
-local function give_up(item, code, reason, window, retention, token)
+local function give_up(item, code, reason, retention, token)
   if not is_segment(item) then
     end_narration('failed', retention, code, reason, token)
-    return {}
+    return
   end
   take_out(item)
   redis.call('HSET', FAILURES, item, cjson.encode({code = code, reason = reason}))
   num_failed = redis.call('HINCRBY', RECORD, 'num_failed', 1)
-  return fill_window(window)
 end

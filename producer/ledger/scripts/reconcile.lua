@@ -8,7 +8,7 @@
 -- KEYS  the narration's keys (prelude.lua)
 -- ARGV  grace_ms, window, id, retention, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
 --       millisecond at which the oldest message of the lane's queue was sent, or `empty`; a lane left out is not judged
--- Returns {sent_ms, priority, item to send now ...}.
+-- Returns {sent_ms, priority, id, item to send now, id, item ...}; some may be another narration's, whose turn it is.
 
 local grace_ms, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local heads = {}
@@ -18,7 +18,7 @@ local items = {}
 
 local function resend(item)
   wait(item)
-  items[#items + 1] = item
+  items[#items + 1], items[#items + 2] = ID, item
 end
 
 -- O(window), for no more than that are out; the limit is a safety.
@@ -54,10 +54,11 @@ end
 local rested = due(DELAYED, NOW)
 for at = 1, #rested, 2 do resend(rested[at]) end
 
-for _, item in ipairs(fill_window(window)) do items[#items + 1] = item end
 if state == 'queued' and is_nowhere(PLAN) then resend(PLAN) end
 if all_ended() and is_nowhere(ASSEMBLE) then resend(ASSEMBLE) end
+line_up()
+for _, part in ipairs(deal(window)) do items[#items + 1] = part end
 
 local reply = {NOW, priority}
-for _, item in ipairs(items) do reply[#reply + 1] = item end
+for _, part in ipairs(items) do reply[#reply + 1] = part end
 return reply
