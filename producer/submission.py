@@ -23,6 +23,7 @@ from producer.contract.narration import DEFAULT_VOICE, Narration, NarrationReque
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.requestpack import Pack, packs_of
+from producer.room import wait_for_room
 from producer.services import Services
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def submit_one(services: Services, narration: Narration | dict[str, Any]) -> NarrationJob:
+def submit_one(services: Services, narration: Narration | dict[str, Any], *, wait_s: float = 0.0) -> NarrationJob:
     """Hand in one narration; see `Client.submit`."""
     if not isinstance(narration, Narration):
         narration = Narration.parse(narration)
@@ -48,7 +49,7 @@ def submit_one(services: Services, narration: Narration | dict[str, Any]) -> Nar
         request.model_dump_json().encode(),
         is_shared=content_hash is not None,
     )
-    return _carry_out(services, [pack], [(request, pack.key)])[0]
+    return _carry_out(services, [pack], [(request, pack.key)], wait_s=wait_s)[0]
 
 
 def hand_in(services: Services, pack: Pack, request: NarrationRequest) -> NarrationJob:
@@ -56,7 +57,7 @@ def hand_in(services: Services, pack: Pack, request: NarrationRequest) -> Narrat
     return _carry_out(services, [pack], [(request, pack.key)])[0]
 
 
-def submit_set(services: Services, narrations: NarrationSet) -> Batch:
+def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 0.0) -> Batch:
     """Hand in a set of narrations; see `Client.submit_many`."""
     try:
         voices = _voices_of(services, narrations)
@@ -76,15 +77,21 @@ def submit_set(services: Services, narrations: NarrationSet) -> Batch:
         for member in narrations.members
     ]
     packs, refs = packs_of(requests, batch_id)
-    return Batch(services, batch_id, _carry_out(services, packs, list(zip(requests, refs, strict=True))))
+    jobs = _carry_out(services, packs, list(zip(requests, refs, strict=True)), wait_s=wait_s)
+    return Batch(services, batch_id, jobs)
 
 
 def _carry_out(
-    services: Services, packs: Sequence[Pack], requests: Sequence[tuple[NarrationRequest, str]]
+    services: Services,
+    packs: Sequence[Pack],
+    requests: Sequence[tuple[NarrationRequest, str]],
+    *,
+    wait_s: float = 0.0,
 ) -> list[NarrationJob]:
     """Store the packs, make the records, send the messages; return a handle on each narration."""
     from producer.ledger import NewNarration, Outcome
 
+    wait_for_room(services.redis, services.settings, len(requests), wait_s=wait_s)
     _store(services, packs)
     creations = _create(services, packs, [NewNarration(request, ref) for request, ref in requests])
     if all(creation.outcome is not Outcome.CREATED for creation in creations):

@@ -16,6 +16,7 @@ ChatterqueueError
 ├── NarrationFailedError         a narration ended as partial, failed, cancelled or expired
 ├── WaitTimeoutError             it did not end in the time that `wait` was given
 ├── QueueUnavailableError        Redis is down, frozen, full or refuses us
+│   └── QueueFullError           it has no room for what was to be handed in; nothing was queued
 ├── StorageUnavailableError      the S3 server is down, frozen or refuses us
 ├── SettingsError                the environment is wrong, all faults in one message
 ├── StackError                   the embedded stack could not start
@@ -289,6 +290,13 @@ class QueueUnavailableError(_ServiceError):
     code = "queue_unavailable"
     service = "Redis"
     remedy = "check CHATTERQUEUE_REDIS_URL and `chatterqueue doctor`; what was accepted before is kept"
+
+
+class QueueFullError(QueueUnavailableError):
+    """Redis has no room for what was to be handed in; nothing was stored or queued. Try again later, or wait."""
+
+    code = "queue_full"
+    remedy = "try again later, wait for room, delete what is not needed, or raise its maxmemory"
 
 
 class StorageUnavailableError(_ServiceError):
