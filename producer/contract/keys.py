@@ -178,6 +178,10 @@ class RedisKeys:
         """
         return f"{self._prefix}lane:"
 
+    def watch(self) -> str:
+        """Hash: millisecond at which a script ran last, and until which leases that ran out are let be."""
+        return f"{self._prefix}watch"
+
     def active(self) -> str:
         """Sorted set: ids of narrations that have not ended -> millisecond of creation."""
         return f"{self._prefix}active"

@@ -73,7 +73,7 @@ class LedgerAccess:
             keys.log,
         )
         of_item = [key(narration_id) for key in of_narration]
-        return [*of_item, keys.active(), keys.suspects(narration_id), keys.lanes()]
+        return [*of_item, keys.active(), keys.suspects(narration_id), keys.lanes(), keys.watch()]
 
     @property
     def _retention(self) -> str:

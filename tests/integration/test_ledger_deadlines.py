@@ -158,10 +158,11 @@ def test_nothing_is_left_of_a_thousand_narrations_after_their_time(
     left = set(redis_client.scan_iter(f"{settings.redis_prefix}*")) - before
     index = RedisKeys(settings.redis_prefix).narrations().encode()
     turns = f"{RedisKeys(settings.redis_prefix).lanes()}normal:turns:count".encode()  # one number for all
+    watch = RedisKeys(settings.redis_prefix).watch().encode()  # two
     lasting = {key for key in left if redis_client.pttl(key) == -1}
-    assert lasting == {index, turns}
+    assert lasting == {index, turns, watch}
     for key in left - lasting:  # its time is over
         redis_client.delete(key)
     for _ in range(3):
         ledger.prune()
-    assert set(redis_client.scan_iter(f"{settings.redis_prefix}*")) - before == {turns}
+    assert set(redis_client.scan_iter(f"{settings.redis_prefix}*")) - before == {turns, watch}

@@ -15,8 +15,8 @@
 
 local RECORD, DONE, WAITING, DELAYED, LEASES, TOKENS = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local ATTEMPTS, TAKES, FAILURES, REOPENED, LOG, ACTIVE = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12]
-local SUSPECTS, LANES = KEYS[13], KEYS[14]
-local NUM_KEYS = 14 -- a script's own keys follow
+local SUSPECTS, LANES, WATCH = KEYS[13], KEYS[14], KEYS[15]
+local NUM_KEYS = 15 -- a script's own keys follow
 
 local TERMINAL = {succeeded = true, partial = true, failed = true, cancelled = true, expired = true}
 local WANTED = {succeeded = true, cancelled = true}
@@ -27,6 +27,17 @@ local NARRATION = string.sub(RECORD, 1, -27) -- what the keys of every narration
 
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- While no script runs nobody can renew a lease. After a gap, as an outage of Redis leaves, leases that ran out are let be
+-- until their holders have had the time to speak: else an outage would count as the end of every process.
+local GAP_MS, MERCY_MS = 10000, 6000
+local watch = redis.call('HMGET', WATCH, 'seen_ms', 'mercy_ms')
+local seen_ms, mercy_ms = tonumber(watch[1] or NOW), tonumber(watch[2] or 0)
+if NOW - seen_ms > GAP_MS then
+  mercy_ms = NOW + MERCY_MS
+  redis.call('HSET', WATCH, 'mercy_ms', mercy_ms)
+end
+if not watch[1] or NOW - seen_ms > 1000 then redis.call('HSET', WATCH, 'seen_ms', NOW) end
 
 local head = redis.call('HMGET', RECORD, 'state', 'priority', 'num_segments', 'cursor', 'num_done', 'num_failed',
                         'deadline_ms')
@@ -66,7 +77,7 @@ end
 
 local function is_leased(item)
   local ends_ms = redis.call('ZSCORE', LEASES, item)
-  return ends_ms and tonumber(ends_ms) > NOW
+  return ends_ms and (tonumber(ends_ms) > NOW or NOW < mercy_ms)
 end
 
 -- A lane's keys: `out` says where each of its segments is that was sent and has not ended, rests left out (WAITS, HELD);

@@ -46,7 +46,7 @@ local lost = due(WAITING, NOW - grace_ms)
 for at = 1, #lost, 2 do
   if is_lost(lost[at], tonumber(lost[at + 1])) then resend(lost[at]) end
 end
-local expired = due(LEASES, NOW)
+local expired = NOW < mercy_ms and {} or due(LEASES, NOW)
 for at = 1, #expired, 2 do
   expire(expired[at])
   resend(expired[at])
