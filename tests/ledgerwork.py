@@ -26,12 +26,13 @@ def new_narration(
     *,
     narration_id: str | None = None,
     batch_id: str | None = None,
+    retry_of: str | None = None,
     **fields: object,
 ) -> NewNarration:
     narration = Narration(text=text, **fields)
     narration_id = narration_id or keys.new_id()
     request = NarrationRequest.new(narration, narration_id=narration_id, batch_id=batch_id)
-    return NewNarration(request, keys.request_key(narration_id))
+    return NewNarration(request.model_copy(update={"retry_of": retry_of}), keys.request_key(narration_id))
 
 
 def take(*, seconds: float = 1.5, is_reused: bool = False) -> TakeFacts:

@@ -22,12 +22,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledgerwork import NO_MESSAGES, Places, audio, enter, take
+from ledgerwork import NO_MESSAGES, Places, audio, enter, new_narration, take
 
 from producer.connection import connect_redis
+from producer.contract.keys import successor_id
 from producer.contract.settings import Settings
 from producer.contract.status import State
-from producer.ledger import ClaimOutcome, Ledger
+from producer.ledger import ClaimOutcome, Ledger, Outcome
 
 pytestmark = pytest.mark.integration
 
@@ -74,6 +75,7 @@ class LedgerMachine(RuleBasedStateMachine):
         #: The token that ended the narration by its work.
         self.final_token: str | None = None
         self.num_rejected = 0
+        self.is_retried = False
         token = self._claim("plan")
         assert token is not None
         if reached != "queued":
@@ -338,6 +340,29 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = self.final or State.CANCELLED
         assert self.ledger.cancel(self.id) is expected
         self.final = expected
+
+    @precondition(lambda self: self.final is not None)
+    @rule()
+    def retry(self) -> None:
+        """A successor is entered once, and what it takes up again stays as it ended."""
+        entry = new_narration(narration_id=successor_id(self.id), retry_of=self.id)
+        (creation,) = self.ledger.create([entry])
+        assert creation.outcome is (Outcome.EXISTS if self.is_retried else Outcome.CREATED)
+        self.is_retried = True
+        assert self.ledger.record(entry.request.id).status.retry_of == self.id
+        self.ledger.cancel(entry.request.id)
+
+    @precondition(lambda self: self.final is not None)
+    @rule(chance=st.integers(0, 4))
+    def delete(self, chance: int) -> None:
+        if not chance:
+            assert self.ledger.delete(successor_id(self.id), None)
+            self.is_retried = False
+
+    @precondition(lambda self: self.final is None)
+    @rule()
+    def delete_too_early(self) -> None:
+        assert not self.ledger.delete(self.id, None)
 
     @invariant()
     def the_final_state_never_changes(self) -> None:
