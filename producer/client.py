@@ -15,13 +15,11 @@ from producer.contract.manifest import Manifest
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus, State
-from producer.deletion import delete
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.results import download, presigned_url, read_manifest, read_status
 from producer.services import Services
 from producer.submission import submit_one, submit_set
-from producer.successor import retry
 from producer.waiting import OnProgress, wait_for
 from producer.workers import LiveWorker, live_workers
 
@@ -79,7 +77,7 @@ class Client:
             IdempotencyConflictError: the key belongs to other content.
             QueueUnavailableError, StorageUnavailableError: nothing was queued.
         """
-        return submit_one(self._services, narration, wait_s=wait_s)
+        return NarrationJob.of(self._services, submit_one(self._services, narration, wait_s=wait_s))
 
     def submit_many(
         self, narrations: Iterable[Narration | dict[str, Any]] | NarrationSet, *, wait_s: float = 0.0
@@ -100,7 +98,7 @@ class Client:
         """
         if not isinstance(narrations, NarrationSet):
             narrations = NarrationSet.of(narrations)
-        return submit_set(self._services, narrations, wait_s=wait_s)
+        return Batch.of(self._services, *submit_set(self._services, narrations, wait_s=wait_s))
 
     def submit_file(self, path: str | Path, *, wait_s: float = 0.0) -> Batch:
         """Hand in a bulk file (one JSON object a line; `-` is standard input), as `submit_many` does a set.
@@ -110,7 +108,7 @@ class Client:
             InvalidBatchError: naming every fault with its line; nothing was queued.
             QueueFullError, QueueUnavailableError, StorageUnavailableError: as `submit_many`.
         """
-        return submit_set(self._services, read_bulk_file(path), wait_s=wait_s)
+        return Batch.of(self._services, *submit_set(self._services, read_bulk_file(path), wait_s=wait_s))
 
     def job(self, narration_id: str) -> NarrationJob:
         """Return a handle on a narration that was submitted before; it is not looked for."""
@@ -176,7 +174,7 @@ class Client:
             RetryRefusedError: it is under way or whole; nothing was queued.
             QueueUnavailableError, StorageUnavailableError: as `submit`.
         """
-        return retry(self._services, narration_id)
+        return self.job(narration_id).retry()
 
     def delete(self, narration_id: str) -> None:
         """Remove a narration: its record, request, plan, manifest and audio. One that is under way is cancelled first.
@@ -188,7 +186,7 @@ class Client:
             NarrationNotFoundError: no narration has this id.
             QueueUnavailableError, StorageUnavailableError: it cannot be removed now.
         """
-        delete(self._services, narration_id)
+        self.job(narration_id).delete()
 
     def download(self, narration_id: str, path: str | Path) -> NarrationStatus:
         """Write a narration's audio to a file, which is whole or not there; return the status.

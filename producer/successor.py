@@ -14,10 +14,9 @@ from producer.contract import keys
 from producer.contract.errors import MalformedMessageError, NarrationNotFoundError, RetryRefusedError
 from producer.contract.narration import SCHEMA_VERSION, NarrationRequest
 from producer.contract.status import State
-from producer.job import NarrationJob
 from producer.requestpack import Pack
 from producer.services import Services
-from producer.submission import hand_in
+from producer.submission import Submitted, hand_in
 
 if TYPE_CHECKING:
     from producer.storage import ObjectStore
@@ -28,14 +27,14 @@ RETRYABLE_STATES: Final = frozenset({State.PARTIAL, State.FAILED, State.CANCELLE
 _SLICE: Final = re.compile(r"(?P<key>[^#]+)(?:#(?P<offset>\d+)\+(?P<length>\d+))?")
 
 
-def retry(services: Services, narration_id: str) -> NarrationJob:
+def retry(services: Services, narration_id: str) -> Submitted:
     """Hand in a narration's successor; see `Client.retry`."""
     record = services.ledger.record(narration_id)
     if record.state not in RETRYABLE_STATES:
         raise RetryRefusedError(narration_id, record.state.value)
     successor_id = keys.successor_id(narration_id)
     if services.ledger.read([successor_id])[0] is not None:
-        return NarrationJob(services, successor_id, is_new=False)
+        return Submitted(successor_id, is_new=False)
     request = _read(services.store, narration_id, record.request_ref).model_copy(
         update={"id": successor_id, "batch_id": None, "submitted_at": datetime.now(UTC), "retry_of": narration_id}
     )
