@@ -83,7 +83,7 @@ class Attempts:
             QueueUnavailableError: the item could not be claimed.
         """
         self._refuse_if_draining()
-        with self._isolation.together(self._refuse_if_draining):
+        with self._isolation.together(self._refuse_if_draining, is_long=item == "assemble"):
             claim = self._ledger.claim(narration_id, item, self._worker, engine_identity=engine_identity)
             self._carry_out(claim, narration_id, item, work)
         if claim.outcome is not ClaimOutcome.SUSPECT:

@@ -198,7 +198,7 @@ local function end_if_late(retention)
   local code = has_begun and 'run_timeout' or 'queue_timeout'
   local text = has_begun and 'it was not done %g s after its first segment was begun'
                          or 'none of its segments was begun %g s after it was submitted'
-  log('expired', nil, {code = code})
+  log('overdue', nil, {code = code})
   end_narration('expired', retention, code, string.format(text, limit_s), '')
   return true
 end

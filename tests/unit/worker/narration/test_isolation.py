@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 from processes import wait_for
@@ -71,6 +72,23 @@ def _cycle(visitors):
         for visitor in visitors:
             visitor.is_inside.wait(0.05)
             yield visitor
+
+
+def test_nobody_is_kept_out_while_it_waits_for_something_long():
+    isolation = Isolation()
+    long = Visitor(partial(isolation.together, is_long=True))
+    assert long.is_inside.wait(LONG_S)
+    is_looking = threading.Event()
+    lonely = Visitor(lambda _: isolation.alone(is_looking.set))
+    assert is_looking.wait(LONG_S)
+    late = Visitor(isolation.together)
+    assert late.is_inside.wait(LONG_S)
+    long.end()
+    wait_for(lambda: isolation._num_awaiting == 1, "it keeps others out now")
+    assert not lonely.is_inside.is_set()
+    late.end()
+    assert lonely.is_inside.wait(LONG_S)
+    lonely.end()
 
 
 @pytest.mark.parametrize("how", ["together", "alone"])
