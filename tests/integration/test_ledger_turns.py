@@ -131,6 +131,19 @@ def test_short_texts_that_come_together_are_done_together(ledger: Ledger) -> Non
     assert max(ends) - min(ends) <= 10
 
 
+def test_a_batch_of_short_texts_counts_as_long_once_it_has_had_its_first_turns(ledger: Ledger) -> None:
+    farm = Farm(ledger, 8)
+    book = farm.submit(2_000)
+    farm.work(300)
+    batch_id = keys.new_id()
+    for _ in range(40):
+        farm.submit(10, batch_id)
+    farm.work(110)
+    since = len(farm.claims)
+    farm.work(100)
+    assert 45 <= farm.claims[since:].count(book) <= 55
+
+
 def test_a_batch_counts_as_one_and_its_first_is_ready_first(ledger: Ledger) -> None:
     farm = Farm(ledger, 8)
     batch_id = keys.new_id()
@@ -150,7 +163,7 @@ def test_one_book_alone_keeps_every_worker_busy(ledger: Ledger, capacity: int) -
     farm.submit(3_000)
     farm.work(capacity + 50)
     assert farm.num_held == capacity
-    assert farm.num_waiting >= min(16, capacity // 4)
+    assert farm.num_waiting >= max(15, capacity // 4 - 2)  # enough for the moment in which many end at once
 
 
 def test_a_narration_that_was_cancelled_frees_its_turn_and_its_place(
