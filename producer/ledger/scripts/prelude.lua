@@ -273,8 +273,9 @@ local function deal(window)
   local room = math.max(MIN_AHEAD, math.ceil(num_held / 4)) - (redis.call('ZCARD', OUT) - num_held)
   window = math.max(window, 2 * num_held)
   local sent = {}
+  local patience = 100 -- narrations without anything to send that one call takes out of the line
   local turn_of = room > 0 and next_flow()
-  while turn_of and room > 0 do
+  while turn_of and room > 0 and patience > 0 do
     local of_flow = TURNS .. ':' .. turn_of
     local head = redis.call('ZRANGE', of_flow, 0, 0, 'WITHSCORES')
     local item = head[1] and send_next(head[1], window)
@@ -288,6 +289,7 @@ local function deal(window)
       -- It has nothing to send, or no room; whatever makes room lines it up again.
       if head[1] then redis.call('ZREM', of_flow, head[1]) end
       if redis.call('EXISTS', of_flow) == 0 then redis.call('ZREM', TURNS, turn_of) end
+      patience = patience - 1
     end
     turn_of = room > 0 and next_flow()
   end
