@@ -60,43 +60,55 @@ class Client:
         """Let go of all connections; a later call makes new ones."""
         self._services.close()
 
-    def submit(self, narration: Narration | dict[str, Any]) -> NarrationJob:
+    def submit(self, narration: Narration | dict[str, Any], *, wait_s: float = 0.0) -> NarrationJob:
         """Hand in one narration.
 
         If this fails, nothing was queued, unless the error is a `QueueUnavailableError` that says that no answer
         came: then nobody knows, and submitting it again with the same `idempotency_key` is safe.
 
+        Args:
+            narration: which one.
+            wait_s: seconds to wait for room while Redis is nearly full.
+
         Raises:
+            QueueFullError: Redis has no room; nothing was queued.
             InvalidNarrationError: naming every fault.
             UnknownVoiceError: no such voice.
             IdempotencyConflictError: the key belongs to other content.
             QueueUnavailableError, StorageUnavailableError: nothing was queued.
         """
-        return submit_one(self._services, narration)
+        return NarrationJob.of(self._services, submit_one(self._services, narration, wait_s=wait_s))
 
-    def submit_many(self, narrations: Iterable[Narration | dict[str, Any]] | NarrationSet) -> Batch:
+    def submit_many(
+        self, narrations: Iterable[Narration | dict[str, Any]] | NarrationSet, *, wait_s: float = 0.0
+    ) -> Batch:
         """Hand in a set: all of it is checked before the first narration is queued.
 
         The records are then made one after the other. If Redis goes away in the middle, those made before stay and
         are spoken; with idempotency keys the same set can be handed in again.
 
+        Args:
+            narrations: which ones.
+            wait_s: as `submit`.
+
         Raises:
+            QueueFullError: Redis has no room for all of them; nothing was queued.
             InvalidBatchError: naming every fault of every narration; nothing was queued.
             QueueUnavailableError, StorageUnavailableError: as said above.
         """
         if not isinstance(narrations, NarrationSet):
             narrations = NarrationSet.of(narrations)
-        return submit_set(self._services, narrations)
+        return Batch.of(self._services, *submit_set(self._services, narrations, wait_s=wait_s))
 
-    def submit_file(self, path: str | Path) -> Batch:
+    def submit_file(self, path: str | Path, *, wait_s: float = 0.0) -> Batch:
         """Hand in a bulk file (one JSON object a line; `-` is standard input), as `submit_many` does a set.
 
         Raises:
             UnreadableInputError: the file cannot be read.
             InvalidBatchError: naming every fault with its line; nothing was queued.
-            QueueUnavailableError, StorageUnavailableError: as `submit_many`.
+            QueueFullError, QueueUnavailableError, StorageUnavailableError: as `submit_many`.
         """
-        return submit_set(self._services, read_bulk_file(path))
+        return Batch.of(self._services, *submit_set(self._services, read_bulk_file(path), wait_s=wait_s))
 
     def job(self, narration_id: str) -> NarrationJob:
         """Return a handle on a narration that was submitted before; it is not looked for."""
@@ -150,6 +162,31 @@ class Client:
             QueueUnavailableError: Redis cannot be asked.
         """
         return self._services.ledger.cancel(narration_id)
+
+    def retry(self, narration_id: str) -> NarrationJob:
+        """Take up again what ended without being whole, and return the narration that does so.
+
+        A final state never changes, so this makes a new narration of the same request, linked by `retry_of`. What was
+        finished is taken from the segment cache; only the rest is spoken. The same again returns the same narration.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            RetryRefusedError: it is under way or whole; nothing was queued.
+            QueueUnavailableError, StorageUnavailableError: as `submit`.
+        """
+        return self.job(narration_id).retry()
+
+    def delete(self, narration_id: str) -> None:
+        """Remove a narration: its record, request, plan, manifest and audio. One that is under way is cancelled first.
+
+        If this fails in the middle, it can be repeated. Segments stay in the cache, where others may share them; a
+        request that was handed in with a batch goes with the last of the batch.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            QueueUnavailableError, StorageUnavailableError: it cannot be removed now.
+        """
+        self.job(narration_id).delete()
 
     def download(self, narration_id: str, path: str | Path) -> NarrationStatus:
         """Write a narration's audio to a file, which is whole or not there; return the status.

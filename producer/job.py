@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Self
 
 from producer.contract.manifest import Manifest
 from producer.contract.status import NarrationStatus, State
+from producer.deletion import delete
 from producer.results import download, presigned_url, read_manifest, read_status
 from producer.services import Services
+from producer.submission import Submitted
+from producer.successor import retry
 from producer.waiting import OnProgress, wait_for
 
 
@@ -24,6 +28,11 @@ class NarrationJob:
         self.id = narration_id
         #: False if its idempotency key was known and nothing was queued again.
         self.is_new = is_new
+
+    @classmethod
+    def of(cls, services: Services, submitted: Submitted) -> Self:
+        """Return a handle on what was just handed in."""
+        return cls(services, submitted.narration_id, is_new=submitted.is_new)
 
     def __repr__(self) -> str:
         return f"NarrationJob({self.id!r})"
@@ -52,6 +61,14 @@ class NarrationJob:
         """Stop it; see `Client.cancel`."""
         return self._services.ledger.cancel(self.id)
 
+    def retry(self) -> NarrationJob:
+        """Take up again what failed of it; see `Client.retry`."""
+        return NarrationJob.of(self._services, retry(self._services, self.id))
+
+    def delete(self) -> None:
+        """Remove it; see `Client.delete`."""
+        delete(self._services, self.id)
+
 
 class Batch(Sequence[NarrationJob]):
     """The narrations of one `submit_many`, in the order in which they were given."""
@@ -61,6 +78,11 @@ class Batch(Sequence[NarrationJob]):
         self._jobs = tuple(jobs)
         #: The batch's id.
         self.id = batch_id
+
+    @classmethod
+    def of(cls, services: Services, batch_id: str, submitted: Sequence[Submitted]) -> Self:
+        """Return a handle on a set that was just handed in."""
+        return cls(services, batch_id, [NarrationJob.of(services, each) for each in submitted])
 
     def __repr__(self) -> str:
         return f"Batch({self.id!r}, {len(self)} narrations)"

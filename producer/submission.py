@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from producer.contract import keys
@@ -20,9 +21,9 @@ from producer.contract.errors import (
     UnknownVoiceError,
 )
 from producer.contract.narration import DEFAULT_VOICE, Narration, NarrationRequest
-from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.requestpack import Pack, packs_of
+from producer.room import wait_for_room
 from producer.services import Services
 
 if TYPE_CHECKING:
@@ -31,7 +32,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def submit_one(services: Services, narration: Narration | dict[str, Any]) -> NarrationJob:
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A narration that was handed in."""
+
+    narration_id: str
+    #: False if it was known already and nothing was queued again.
+    is_new: bool
+
+
+def submit_one(services: Services, narration: Narration | dict[str, Any], *, wait_s: float = 0.0) -> Submitted:
     """Hand in one narration; see `Client.submit`."""
     if not isinstance(narration, Narration):
         narration = Narration.parse(narration)
@@ -39,7 +49,7 @@ def submit_one(services: Services, narration: Narration | dict[str, Any]) -> Nar
     narration_id = _id_of(narration)
     if services.ledger.read([narration_id])[0] is not None:
         _check_same_content(services, narration_id, narration)
-        return NarrationJob(services, narration_id, is_new=False)
+        return Submitted(narration_id, is_new=False)
     request = NarrationRequest.new(narration, narration_id=narration_id, voice_sha256=voice_sha256)
     # With a key, another process may hand in other content under the same id at this moment: each has its own object.
     content_hash = narration.content_hash() if narration.idempotency_key is not None else None
@@ -48,11 +58,16 @@ def submit_one(services: Services, narration: Narration | dict[str, Any]) -> Nar
         request.model_dump_json().encode(),
         is_shared=content_hash is not None,
     )
+    return _carry_out(services, [pack], [(request, pack.key)], wait_s=wait_s)[0]
+
+
+def hand_in(services: Services, pack: Pack, request: NarrationRequest) -> Submitted:
+    """Hand in one request that is made and whose id is known; the same again changes nothing."""
     return _carry_out(services, [pack], [(request, pack.key)])[0]
 
 
-def submit_set(services: Services, narrations: NarrationSet) -> Batch:
-    """Hand in a set of narrations; see `Client.submit_many`."""
+def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 0.0) -> tuple[str, list[Submitted]]:
+    """Hand in a set of narrations and return the batch's id as well; see `Client.submit_many`."""
     try:
         voices = _voices_of(services, narrations)
         _refuse_conflicts(services, narrations)
@@ -71,15 +86,20 @@ def submit_set(services: Services, narrations: NarrationSet) -> Batch:
         for member in narrations.members
     ]
     packs, refs = packs_of(requests, batch_id)
-    return Batch(services, batch_id, _carry_out(services, packs, list(zip(requests, refs, strict=True))))
+    return batch_id, _carry_out(services, packs, list(zip(requests, refs, strict=True)), wait_s=wait_s)
 
 
 def _carry_out(
-    services: Services, packs: Sequence[Pack], requests: Sequence[tuple[NarrationRequest, str]]
-) -> list[NarrationJob]:
-    """Store the packs, make the records, send the messages; return a handle on each narration."""
+    services: Services,
+    packs: Sequence[Pack],
+    requests: Sequence[tuple[NarrationRequest, str]],
+    *,
+    wait_s: float = 0.0,
+) -> list[Submitted]:
+    """Store the packs, make the records, send the messages; return what became of each narration."""
     from producer.ledger import NewNarration, Outcome
 
+    wait_for_room(services.redis, services.settings, len(requests), wait_s=wait_s)
     _store(services, packs)
     creations = _create(services, packs, [NewNarration(request, ref) for request, ref in requests])
     if all(creation.outcome is not Outcome.CREATED for creation in creations):
@@ -88,10 +108,7 @@ def _carry_out(
     for (request, _), creation in zip(requests, creations, strict=True):
         if creation.outcome is Outcome.CONFLICT:
             raise IdempotencyConflictError(request.narration.idempotency_key or "", creation.narration_id)
-    return [
-        NarrationJob(services, creation.narration_id, is_new=creation.outcome is Outcome.CREATED)
-        for creation in creations
-    ]
+    return [Submitted(creation.narration_id, is_new=creation.outcome is Outcome.CREATED) for creation in creations]
 
 
 def _store(services: Services, packs: Sequence[Pack]) -> None:

@@ -29,7 +29,7 @@ RATE_HZ = 8_000
 
 
 def dispatch(*items: str, is_accepted: bool = True, needs_assembly: bool = False) -> Dispatch:
-    return Dispatch(is_accepted, list(items), 1_000, Priority.NORMAL, needs_assembly)
+    return Dispatch(is_accepted, list(items), [], 1_000, Priority.NORMAL, needs_assembly)
 
 
 @dataclass
@@ -62,10 +62,15 @@ class FakeLedger:
     def record(self, narration_id: str) -> Any:
         return SimpleNamespace(request_ref=self.request_ref, engine_identity="fake/1", state=self.state)
 
-    def claim(self, narration_id: str, item: str, worker: str, *, engine_identity: str | None = None) -> Claim:
-        self.calls.append(("claim", {"item": item, "engine_identity": engine_identity}))
-        is_granted = self.outcome is ClaimOutcome.GRANTED
-        return Claim(self.outcome, "token" if is_granted else None, self.attempt, self.claim_dispatch)
+    def claim(
+        self, narration_id: str, item: str, worker: str, *, engine_identity: str | None = None, is_alone: bool = False
+    ) -> Claim:
+        self.calls.append(("claim", {"item": item, "engine_identity": engine_identity, "is_alone": is_alone}))
+        outcome = self.outcome
+        if outcome is ClaimOutcome.SUSPECT and is_alone:
+            outcome = ClaimOutcome.GRANTED
+        is_granted = outcome is ClaimOutcome.GRANTED
+        return Claim(outcome, "token" if is_granted else None, self.attempt, self.claim_dispatch)
 
     claim_dispatch: Dispatch = field(default_factory=dispatch)
 

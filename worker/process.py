@@ -128,6 +128,7 @@ class WorkerProcess:
             lease_s=settings.lease_s,
             window=max(settings.window, min(2 * self.concurrency, MAX_WINDOW)),
             max_attempts=settings.max_attempts,
+            max_ends=settings.max_ends,
         )
 
     def _install_use_cases(self, ledger: Ledger, messenger: Messenger, store: ObjectStore) -> None:

@@ -46,6 +46,9 @@ class WorkerSettings(Settings):
     #: as many as it holds, up to 512, so that a single narration can fill it.
     window: Annotated[int, Field(ge=1, le=512)] = 64
     max_attempts: Annotated[int, Field(ge=1, le=20)] = 4
+    #: Of these, how many may end with the end of the process, without a word: then the segment is `poisoned`. A
+    #: process that is killed from outside counts too, so where that is usual, more are needed.
+    max_ends: Annotated[int, Field(ge=1, le=20)] = 2
     #: Seconds after which a message that nobody has taken, and that is not in its queue, counts as lost.
     lost_after_s: Annotated[float, Field(ge=1, le=600)] = 15.0
     #: Seconds that a drain waits for running items after SIGTERM before it gives them back.

@@ -41,6 +41,8 @@ _COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "fetch": fetch.fetch,
     "url": fetch.url,
     "cancel": follow.cancel,
+    "retry": follow.retry,
+    "delete": follow.delete,
     "list": listing.list_narrations,
     "worker": worker.worker,
     "doctor": doctor.doctor,

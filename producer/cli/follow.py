@@ -1,4 +1,4 @@
-"""The commands `status`, `watch` and `cancel`: narrations that were handed in before."""
+"""The commands `status`, `watch`, `cancel`, `retry` and `delete`: narrations that were handed in before."""
 
 from __future__ import annotations
 
@@ -53,6 +53,28 @@ def cancel(ids: options.Ids, json: options.Json = False) -> None:
         states = {each: client.cancel(each).value for each in ids}
     document = [{"id": each, "state": state} for each, state in states.items()]
     output.print_lines(document, [f"{each} {state}" for each, state in states.items()])
+
+
+def retry(ids: options.Ids, json: options.Json = False) -> None:
+    """Take up again what failed of narrations, and print the ids of the new ones.
+
+    Only those that ended as partial, failed, cancelled or expired. What they had finished is not spoken again. The same
+    command again prints the same ids and queues nothing.
+    """
+    del json
+    with Client() as client:
+        jobs = {each: client.retry(each) for each in ids}
+    document = [{"id": job.id, "retry_of": each, "is_new": job.is_new} for each, job in jobs.items()]
+    output.print_lines(document, [job.id for job in jobs.values()])
+
+
+def delete(ids: options.Ids, json: options.Json = False) -> None:
+    """Remove narrations with their audio, for good. Those under way are cancelled first."""
+    del json
+    with Client() as client:
+        for each in ids:
+            client.delete(each)
+    output.print_lines([{"id": each, "is_deleted": True} for each in ids], [f"{each} deleted" for each in ids])
 
 
 def print_statuses(statuses: Sequence[NarrationStatus]) -> None:

@@ -31,6 +31,13 @@ def submit(
     model: options.Model = None,
     seed: options.Seed = None,
     priority: Annotated[str | None, typer.Option(help=f"One of {', '.join(Priority)}.")] = None,
+    queue_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Expire if no segment has been begun by then.")
+    ] = None,
+    run_timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Expire if it is not done so long after that.")
+    ] = None,
+    wait: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="Wait for room while Redis is full.")] = 0.0,
     json: options.Json = False,
 ) -> None:
     """Hand texts in and print their ids, one a line. Either all are accepted or none."""
@@ -38,12 +45,23 @@ def submit(
     if bool(files) == bool(manifest):
         raise typer.BadParameter("give either text files or --manifest")
     fields = options.given(
-        voice=voice, engine=engine, format=format, language=language, model=model, seed=seed, priority=priority
+        voice=voice,
+        engine=engine,
+        format=format,
+        language=language,
+        model=model,
+        seed=seed,
+        priority=priority,
+        queue_timeout_s=queue_timeout,
+        run_timeout_s=run_timeout,
     )
     if manifest and fields:
         raise typer.BadParameter(f"with --manifest, {', '.join(fields)} belongs into its lines")
     with Client() as client:
-        batch = client.submit_file(manifest) if manifest else client.submit_many(_read_files(files or [], fields))
+        if manifest:
+            batch = client.submit_file(manifest, wait_s=wait)
+        else:
+            batch = client.submit_many(_read_files(files or [], fields), wait_s=wait)
     _print_batch(batch)
 
 

@@ -11,10 +11,12 @@ ChatterqueueError
 │   ├── NarrationNotFoundError
 │   └── UnknownVoiceError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
+├── RetryRefusedError            asked to take up again what is under way or whole
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
 ├── NarrationFailedError         a narration ended as partial, failed, cancelled or expired
 ├── WaitTimeoutError             it did not end in the time that `wait` was given
 ├── QueueUnavailableError        Redis is down, frozen, full or refuses us
+│   └── QueueFullError           it has no room for what was to be handed in; nothing was queued
 ├── StorageUnavailableError      the S3 server is down, frozen or refuses us
 ├── SettingsError                the environment is wrong, all faults in one message
 ├── StackError                   the embedded stack could not start
@@ -208,6 +210,22 @@ class IdempotencyConflictError(ChatterqueueError):
         )
 
 
+class RetryRefusedError(ChatterqueueError):
+    """A narration that cannot be taken up again; nothing was queued. Arguments: id, state."""
+
+    code = "retry_refused"
+    exit_code = ExitCode.INVALID_INPUT
+
+    def __init__(self, narration_id: str, state: str) -> None:
+        super().__init__(narration_id, state)
+
+    def __str__(self) -> str:
+        return (
+            f"narration {self.args[0]} is {self.args[1]}; only one that ended as partial, failed, cancelled or expired "
+            "can be taken up again"
+        )
+
+
 class NarrationUnfinishedError(ChatterqueueError):
     """The result of a narration was asked for before there is one. Arguments: id, state."""
 
@@ -272,6 +290,13 @@ class QueueUnavailableError(_ServiceError):
     code = "queue_unavailable"
     service = "Redis"
     remedy = "check CHATTERQUEUE_REDIS_URL and `chatterqueue doctor`; what was accepted before is kept"
+
+
+class QueueFullError(QueueUnavailableError):
+    """Redis has no room for what was to be handed in; nothing was stored or queued. Try again later, or wait."""
+
+    code = "queue_full"
+    remedy = "try again later, wait for room, delete what is not needed, or raise its maxmemory"
 
 
 class StorageUnavailableError(_ServiceError):

@@ -27,6 +27,11 @@ def id_of_key(idempotency_key: str) -> str:
     return _encode(hashlib.sha256(b"idempotency-key\0" + idempotency_key.encode()).digest()[:16])
 
 
+def successor_id(narration_id: str) -> str:
+    """Return the id of the narration that takes this one up again: always the same, so a retry can be repeated."""
+    return _encode(hashlib.sha256(b"retry-of\0" + narration_id.encode()).digest()[:16])
+
+
 def is_id(text: str) -> bool:
     """Say whether a text has the form of an id."""
     return NARRATION_ID.fullmatch(text) is not None
@@ -48,6 +53,21 @@ def request_key(narration_id: str, content_hash: str | None = None) -> str:
             key at the same moment; neither may overwrite the request that the other's record points to.
     """
     return f"narrations/{narration_id}/request{f'-{content_hash[:16]}' if content_hash else ''}.json"
+
+
+def narration_prefix(narration_id: str) -> str:
+    """Return what the keys of a narration's own objects begin with."""
+    return f"narrations/{narration_id}/"
+
+
+def deletion_key(narration_id: str) -> str:
+    """Return the key of the note that a narration was deleted whose request is in a pack."""
+    return f"narrations/{narration_id}/deleted.json"
+
+
+def request_pack_prefix(batch_id: str) -> str:
+    """Return what the keys of a batch's packs begin with."""
+    return f"batches/{batch_id}/"
 
 
 def request_pack_key(batch_id: str, index: int) -> str:
@@ -140,9 +160,27 @@ class RedisKeys:
         """Sorted set: segment index -> itself, of those that lost their audio and were not sent again yet."""
         return f"{self.record(narration_id)}:reopened"
 
+    def suspects(self, narration_id: str) -> str:
+        """Hash: item -> in how many attempts at it the process ended, or stood still."""
+        return f"{self.record(narration_id)}:suspects"
+
     def log(self, narration_id: str) -> str:
         """List: what happened to its items, one JSON line each; becomes `takes.jsonl`."""
         return f"{self.record(narration_id)}:log"
+
+    def lanes(self) -> str:
+        """What the names of the lanes' keys begin with; a priority follows, then what each holds.
+
+        - `:out`, sorted set: `<id>:<segment>` -> 0 if it waits for a worker, 1 if one holds it
+        - `:turns`, sorted set: batch, or narration without one -> its next turn to send a segment
+        - `:turns:<batch or id>`, sorted set: narration -> its place among those of the batch
+        - `:turns:count`, number: turns so far
+        """
+        return f"{self._prefix}lane:"
+
+    def watch(self) -> str:
+        """Hash: millisecond at which a script ran last, and until which leases that ran out are let be."""
+        return f"{self._prefix}watch"
 
     def active(self) -> str:
         """Sorted set: ids of narrations that have not ended -> millisecond of creation."""

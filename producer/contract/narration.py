@@ -29,6 +29,9 @@ MAX_TEXT_CHARS: Final = 2_000_000
 #: Bytes of `metadata` as JSON; it is handed back as it came and is no place for documents.
 MAX_METADATA_BYTES: Final = 8_192
 
+#: Seconds of the longest deadline.
+MAX_TIMEOUT_S: Final = 30 * 86_400
+
 VOICE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 #: The voice that an engine brings along.
@@ -97,6 +100,10 @@ class Narration(BaseModel):
     #: One seed for the narration; each segment's own seed follows from it and from the segment's text.
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     priority: Priority = Field(Priority.NORMAL, strict=False)
+    #: Seconds after it was handed in within which its first segment must have been begun; None: it waits for ever.
+    queue_timeout_s: Annotated[float, Field(ge=1, le=MAX_TIMEOUT_S)] | None = None
+    #: Seconds after that within which it must be done. A narration that is late ends as `expired`.
+    run_timeout_s: Annotated[float, Field(ge=1, le=MAX_TIMEOUT_S)] | None = None
     #: Same key, same content: the same narration, however often it is submitted.
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     #: The caller's own name for it; unique within a batch.
@@ -180,8 +187,12 @@ class Narration(BaseModel):
 
     def content_hash(self) -> str:
         """Return the SHA-256 of everything that decides the result: two narrations with the same one sound the same."""
-        content = self.model_dump(mode="json", exclude={"idempotency_key", "priority"})
+        content = self.model_dump(mode="json", exclude=_NOT_CONTENT)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+#: Fields that change when a narration is spoken, not how.
+_NOT_CONTENT: Final = {"idempotency_key", "priority", "queue_timeout_s", "run_timeout_s"}
 
 
 def is_speakable(text: str) -> bool:
@@ -200,6 +211,8 @@ class NarrationRequest(BaseModel):
     submitted_at: datetime
     #: SHA-256 of the reference audio; None for the engine's own voice.
     voice_sha256: str | None = None
+    #: The narration that this one takes up again.
+    retry_of: str | None = None
     narration: Narration
 
     @classmethod

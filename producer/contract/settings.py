@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     s3_create_bucket: bool = False
 
     #: Days that the record of a narration stays in Redis after it ended; audio stays as long as the bucket keeps it.
+    #: The second is for those that failed, expired or are partial, which somebody may want to look into or to retry.
     retention_days: Annotated[int, Field(ge=1, le=365)] = 7
+    failed_retention_days: Annotated[int, Field(ge=1, le=365)] = 30
 
     @field_validator("redis_url")
     @classmethod

@@ -48,6 +48,8 @@ class NarrationStatus(BaseModel):
     state: State
     custom_id: str | None = None
     batch_id: str | None = None
+    #: The narration that this one takes up again.
+    retry_of: str | None = None
     title: str | None = None
     engine: str
     #: Identity of the model that speaks (engine, model, revision, precision); pinned by the first segment.
@@ -77,6 +79,8 @@ class NarrationStatus(BaseModel):
     size_bytes: int | None = None
     created_at: datetime
     started_at: datetime | None = None
+    #: When it expires unless it has begun, or is done, by then; None: never.
+    deadline_at: datetime | None = None
     finished_at: datetime | None = None
 
     @property

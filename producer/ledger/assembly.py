@@ -67,7 +67,7 @@ class Assembly(LedgerAccess):
             batch = items[start : start + size]
             is_last = start + len(batch) == len(items)
             reply = self._run("reopen", narration_id, token, self._window, self._max_attempts, int(is_last), *batch)
-            dispatch = Dispatch.from_reply(reply)
+            dispatch = Dispatch.from_reply(narration_id, reply)
             if not dispatch.is_accepted:
                 break
         return dispatch
@@ -101,7 +101,7 @@ class Assembly(LedgerAccess):
         if audio is not None:
             duration_ms = round(audio.duration_s * 1000)
             fields = ["audio", audio.model_dump_json(), "duration_ms", duration_ms, "size_bytes", audio.size_bytes]
-        arguments = (token, state.value, self._retention_ms, reason_code or "", reason or "", *fields)
+        arguments = (token, state.value, self._retention, reason_code or "", reason or "", *fields)
         reply = self._run("commit", narration_id, *arguments)
         if reply < 0:
             raise ValueError("a narration with failed segments is partial or failed, never succeeded")

@@ -22,11 +22,27 @@ class Attempts(LedgerAccess):
     A method that takes an item raises `MalformedMessageError` if it is none: it may come from a message made by hand.
     """
 
-    def claim(self, narration_id: str, item: str, worker: str, *, engine_identity: str | None = None) -> Claim:
+    def claim(
+        self,
+        narration_id: str,
+        item: str,
+        worker: str,
+        *,
+        engine_identity: str | None = None,
+        is_alone: bool = False,
+    ) -> Claim:
         """Ask for an item; the attempt is counted here.
 
         The first segment that is claimed with an identity pins the narration to that engine. Whatever the outcome,
         the caller sends what `Claim.dispatch` names: an exhausted segment moves the narration on.
+
+        Args:
+            narration_id: of which narration.
+            item: what to work on.
+            worker: name of this process, for the log.
+            engine_identity: of the engine that will speak; None if none will.
+            is_alone: whether this process holds nothing else and takes nothing else until this has ended. Only so is
+                a suspect granted, and its end names the one to blame.
         """
         token = secrets.token_hex(8)
         outcome_word, attempt, *dispatch = self._run(
@@ -38,12 +54,14 @@ class Attempts(LedgerAccess):
             self._lease_ms,
             self._max_attempts,
             self._window,
-            self._retention_ms,
+            self._retention,
             engine_identity or "",
+            self._max_ends,
+            int(is_alone),
         )
         outcome = ClaimOutcome(outcome_word.decode())
         is_granted = outcome is ClaimOutcome.GRANTED
-        return Claim(outcome, token if is_granted else None, attempt, Dispatch.from_reply(dispatch))
+        return Claim(outcome, token if is_granted else None, attempt, Dispatch.from_reply(narration_id, dispatch))
 
     def renew(self, leases: Iterable[tuple[str, str, str]]) -> list[bool]:
         """Put off the end of leases (narration id, item, token), all in one round trip.
@@ -59,15 +77,15 @@ class Attempts(LedgerAccess):
             return [bool(reply) for reply in self._scripts.run_many("renew", calls)]
 
     def planned(self, narration_id: str, token: str, num_segments: int) -> Dispatch:
-        """Accept the plan: the narration runs; the first window of segments is to be sent."""
+        """Accept the plan: the narration runs, and its segments are sent as its turns come."""
         if num_segments < 1:
             raise ValueError("a plan has at least one segment")
-        return Dispatch.from_reply(self._run("planned", narration_id, token, num_segments, self._window))
+        return Dispatch.from_reply(narration_id, self._run("planned", narration_id, token, num_segments, self._window))
 
     def complete(self, narration_id: str, index: int, token: str, take: TakeFacts) -> Dispatch:
-        """Accept a segment's take; the next segment of the window, or the assembly, is to be sent."""
+        """Accept a segment's take; after the last the assembly is to be sent."""
         arguments = (check_item(str(index)), token, take.model_dump_json(), self._window)
-        return Dispatch.from_reply(self._run("complete", narration_id, *arguments))
+        return Dispatch.from_reply(narration_id, self._run("complete", narration_id, *arguments))
 
     def fail(
         self,
@@ -79,6 +97,7 @@ class Attempts(LedgerAccess):
         reason: str,
         is_final: bool,
         delay_s: float = 0.0,
+        is_end: bool = False,
     ) -> Dispatch:
         """End an attempt without a result.
 
@@ -94,6 +113,7 @@ class Attempts(LedgerAccess):
             reason: a sentence, without the text.
             is_final: whether it makes no sense to try again.
             delay_s: pause before the next attempt.
+            is_end: whether the process ends with this attempt, so that the item is a suspect from now on.
         """
         arguments = (
             check_item(item),
@@ -104,9 +124,11 @@ class Attempts(LedgerAccess):
             round(delay_s * 1000),
             self._max_attempts,
             self._window,
-            self._retention_ms,
+            self._retention,
+            self._max_ends,
+            int(is_end),
         )
-        return Dispatch.from_reply(self._run("fail", narration_id, *arguments))
+        return Dispatch.from_reply(narration_id, self._run("fail", narration_id, *arguments))
 
     def release(
         self,

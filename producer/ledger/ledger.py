@@ -12,7 +12,7 @@ from producer.contract.routing import Priority
 from producer.ledger.assembly import Assembly
 from producer.ledger.attempts import Attempts
 from producer.ledger.items import lane_heads, queue_of
-from producer.ledger.outcomes import Resend
+from producer.ledger.outcomes import Resend, pairs_of
 from producer.ledger.register import Register
 from producer.ledger.scripting import Call
 
@@ -34,7 +34,8 @@ class Ledger(Register, Attempts, Assembly):
     ) -> list[Resend]:
         """Find the items that nobody will work on unless their message is sent again, and mark them as sent.
 
-        These are: leases that ran out, pauses that are over, messages that got lost, and what a crash left unsent.
+        These are: leases that ran out, pauses that are over, messages that got lost, and what a crash left unsent. A
+        narration whose deadline has passed is ended here.
 
         Args:
             narration_ids: which narrations, best all that are `active`.
@@ -45,13 +46,13 @@ class Ledger(Register, Attempts, Assembly):
         """
         lanes = lane_heads(heads)
         calls: list[Call] = [
-            (self._keys_of(narration_id), [round(grace_s * 1000), self._window, narration_id, *lanes])
+            (self._keys_of(narration_id), [round(grace_s * 1000), self._window, narration_id, self._retention, *lanes])
             for narration_id in narration_ids
         ]
         with redis_errors(self._settings):
             replies = self._scripts.run_many("reconcile", calls)
         return [
-            Resend(narration_id, item.decode(), queue_of(item.decode(), Priority(priority.decode())), sent_ms)
-            for narration_id, (sent_ms, priority, *items) in zip(narration_ids, replies, strict=True)
-            for item in items
+            Resend(owner, item, queue_of(item, Priority(priority.decode())), sent_ms)
+            for sent_ms, priority, *names in replies
+            for owner, item in pairs_of(names)
         ]

@@ -5,7 +5,7 @@ Knows nothing of Redis but the shape of the scripts' replies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -47,8 +47,10 @@ class Dispatch:
 
     #: False: the token was stale and nothing changed.
     is_accepted: bool
-    #: Segments whose message is to be sent now.
+    #: Segments of the narration whose message is to be sent now.
     items: list[str]
+    #: Segments of other narrations whose turn it is to be sent now, on the same queue: (narration id, segment).
+    others: list[tuple[str, str]]
     #: Redis time, for the messages' headers.
     sent_ms: int
     #: Of the narration; it says which queue. NORMAL if there is no such narration.
@@ -57,16 +59,24 @@ class Dispatch:
     needs_assembly: bool
 
     @classmethod
-    def from_reply(cls, reply: Sequence[Any]) -> Self:
-        """Return what a script's `dispatch(...)` says."""
-        is_accepted, sent_ms, priority, needs_assembly, *items = reply
+    def from_reply(cls, narration_id: str, reply: Sequence[Any]) -> Self:
+        """Return what a script's `dispatch(...)` says about a narration."""
+        is_accepted, sent_ms, priority, needs_assembly, *sent = reply
+        pairs = list(pairs_of(sent))
         return cls(
             is_accepted=bool(is_accepted),
-            items=[item.decode() for item in items],
+            items=[item for owner, item in pairs if owner == narration_id],
+            others=[(owner, item) for owner, item in pairs if owner != narration_id],
             sent_ms=int(sent_ms),
             priority=Priority(priority.decode() or Priority.NORMAL),
             needs_assembly=bool(needs_assembly),
         )
+
+
+def pairs_of(names: Sequence[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield (narration id, item) of a script's `id, item, id, item, ...`."""
+    for at in range(0, len(names), 2):
+        yield names[at].decode(), names[at + 1].decode()
 
 
 class ClaimOutcome(StrEnum):
@@ -76,7 +86,10 @@ class ClaimOutcome(StrEnum):
     BUSY = "busy"  #: another lease lives, or the item rests before its next attempt: the reconciler will see to it
     DONE = "done"  #: nothing is left to do for it, or it is not its turn yet
     ENDED = "ended"  #: the narration has ended, or there is none
-    EXHAUSTED = "exhausted"  #: its attempts are used up; it was marked as failed
+    EXHAUSTED = "exhausted"  #: its attempts are used up, or it ended too many processes; it was marked as failed
+    SUSPECT = (
+        "suspect"  #: a process ended while it held it: claim it again when nothing else is held; nothing was counted
+    )
     OTHER_ENGINE = "other_engine"  #: the narration's voice is another engine's; nothing was counted
 
 

@@ -81,20 +81,26 @@ def recent_statuses(
     return list(found.values())[:limit]
 
 
-def prune_index(client: redis.Redis, keys: RedisKeys, limit: int) -> int:
-    """Drop the ids of expired records from among the oldest `limit` of the index; return how many were dropped.
+def prune_index(client: redis.Redis, keys: RedisKeys, start: int, limit: int) -> tuple[int, int]:
+    """Drop the ids of expired records from a stretch of the index; return how many it had and how many were dropped.
+
+    Args:
+        client: connected by `connect_redis`.
+        keys: names in Redis.
+        start: rank of the first id of the stretch, by age.
+        limit: ids in it.
 
     Raises:
         redis.RedisError: as the client raises it.
     """
-    ids = _decoded(client.zrange(keys.narrations(), 0, limit - 1))
+    ids = _decoded(client.zrange(keys.narrations(), start, start + limit - 1))
     pipeline = client.pipeline(transaction=False)
     for narration_id in ids:
         pipeline.exists(keys.record(narration_id))
     expired = [narration_id for narration_id, exists in zip(ids, pipeline.execute(), strict=True) if not exists]
     if expired:
         client.zrem(keys.narrations(), *expired)
-    return len(expired)
+    return len(ids), len(expired)
 
 
 def _decoded(members: Any) -> list[str]:

@@ -24,6 +24,7 @@ _TEXTS: Final = (
     "state",
     "custom_id",
     "batch_id",
+    "retry_of",
     "title",
     "engine",
     "engine_identity",
@@ -34,6 +35,7 @@ _TEXTS: Final = (
     "reason_code",
     "reason",
 )
+_EVENTS: Final = ("created", "started", "deadline", "finished")
 _COUNTS: Final = ("num_chars", "num_done", "num_failed", "num_reused", "num_attempts")
 
 
@@ -110,7 +112,14 @@ def fields_of(new: NewNarration) -> dict[str, str | int]:
     """Return what a fresh record says of a narration, beside what the script adds: id, state, time, content hash."""
     request = new.request
     narration = request.narration
-    optional = {"batch_id": request.batch_id, "custom_id": narration.custom_id, "title": narration.title}
+    optional: dict[str, str | int | None] = {
+        "batch_id": request.batch_id,
+        "custom_id": narration.custom_id,
+        "title": narration.title,
+        "retry_of": request.retry_of,
+        "queue_timeout_ms": _milliseconds(narration.queue_timeout_s),
+        "run_timeout_ms": _milliseconds(narration.run_timeout_s),
+    }
     return {
         "schema_version": SCHEMA_VERSION,
         "request_ref": new.request_ref,
@@ -145,11 +154,15 @@ def status_from_fields(narration_id: str, fields: Mapping[str, str]) -> Narratio
             "engine_s": int(fields.get("engine_ms", 0)) / 1000,
             "duration_s": None if duration_ms is None else duration_ms / 1000,
             "size_bytes": _number(fields, "size_bytes"),
-            **{f"{event}_at": _time(fields, f"{event}_ms") for event in ("created", "started", "finished")},
+            **{f"{event}_at": _time(fields, f"{event}_ms") for event in _EVENTS},
         }
         return NarrationStatus.model_validate(values)
     except (KeyError, ValueError) as error:
         raise _malformed(narration_id, error) from error
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
 
 
 def _number(fields: Mapping[str, str], name: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Which narrations there are: entering, reading, listing and cancelling them. The producer's side of the ledger.
+"""Which narrations there are: entering, reading, listing, cancelling, deleting them. The producer's side of the ledger.
 
 Knows nothing of single segments.
 """
@@ -25,6 +25,9 @@ _BATCH_SLACK_MS: Final = 30 * DAY_MS
 
 class Register(LedgerAccess):
     """The narrations as wholes."""
+
+    #: Rank in the index from which `prune` goes on.
+    _prune_from = 0
 
     def create(self, entries: Sequence[NewNarration]) -> list[Creation]:
         """Enter narrations and return what became of each, in order; send a plan message for each CREATED one.
@@ -79,7 +82,7 @@ class Register(LedgerAccess):
         Raises:
             NarrationNotFoundError: if it has no record.
         """
-        state = self._run("cancel", narration_id, self._retention_ms)
+        state = self._run("cancel", narration_id, self._retention)
         if state is None:
             raise NarrationNotFoundError(narration_id)
         return State(state.decode())
@@ -90,9 +93,26 @@ class Register(LedgerAccess):
             return [member.decode() for member in cast("list[bytes]", self._client.zrange(self._keys.active(), 0, -1))]
 
     def prune(self, limit: int = 1_000) -> int:
-        """Drop expired narrations from among the oldest `limit` of the index; return how many. Run it now and then."""
+        """Drop expired narrations from among `limit` of the index, the oldest first; return how many were dropped.
+
+        Run it now and then: each call goes on where the last one stopped, for not the oldest alone expire.
+        """
         with redis_errors(self._settings):
-            return prune_index(self._client, self._keys, limit)
+            num_seen, num_dropped = prune_index(self._client, self._keys, self._prune_from, limit)
+        self._prune_from = self._prune_from + num_seen - num_dropped if num_seen == limit else 0
+        return num_dropped
+
+    def delete(self, narration_id: str, batch_id: str | None) -> bool:
+        """Forget a narration that has ended, or that has no record any more.
+
+        Returns:
+            False if it has not ended; then it stays.
+        """
+        keys = [*self._keys_of(narration_id), self._keys.narrations()]
+        if batch_id is not None:
+            keys.append(self._keys.batch(batch_id))
+        with redis_errors(self._settings):
+            return bool(self._scripts.run("delete", keys, [narration_id]))
 
     def _creation(self, entry: NewNarration, token: str) -> Call:
         request = entry.request
@@ -100,5 +120,5 @@ class Register(LedgerAccess):
         if request.batch_id is not None:
             keys.append(self._keys.batch(request.batch_id))
         pairs = [part for pair in fields_of(entry).items() for part in pair]
-        batch_ttl_ms = self._retention_ms + _BATCH_SLACK_MS
+        batch_ttl_ms = max(self._retention_ms, self._failed_retention_ms) + _BATCH_SLACK_MS
         return keys, [request.id, token, request.narration.content_hash(), batch_ttl_ms, *pairs]

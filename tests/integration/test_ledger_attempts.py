@@ -168,13 +168,15 @@ def test_a_final_failure_repeated_with_its_token_counts_once(ledger: Ledger) -> 
     assert ledger.record(narration_id).status.num_failed == 1
 
 
-def test_a_segment_that_kills_its_workers_ends_as_failed(
+def test_a_segment_whose_attempts_all_end_without_a_result_ends_as_failed(
     ledger: Ledger, redis_client: redis.Redis, settings: Settings
 ) -> None:
     narration_id = begin(ledger, 1)
-    for _ in range(3):
-        granted(ledger, narration_id, "0")
-        Places(redis_client, settings, narration_id).end_lease("0")
+    for _ in range(2):
+        token = granted(ledger, narration_id, "0")
+        ledger.fail(narration_id, "0", token, code="c", reason="r", is_final=False)
+    granted(ledger, narration_id, "0")
+    Places(redis_client, settings, narration_id).end_lease("0")
     answer = claim(ledger, narration_id, "0")
     assert (answer.outcome, answer.token, answer.attempt) == (ClaimOutcome.EXHAUSTED, None, 3)
     assert answer.dispatch.needs_assembly
@@ -182,18 +184,18 @@ def test_a_segment_that_kills_its_workers_ends_as_failed(
 
 
 @pytest.mark.parametrize("item", ["plan", "assemble"])
-def test_the_narration_fails_when_the_attempts_at_its_plan_or_assembly_are_used_up(
+def test_the_narration_fails_when_its_plan_or_assembly_ends_two_processes(
     ledger: Ledger, redis_client: redis.Redis, settings: Settings, item: str
 ) -> None:
     narration_id = enter(ledger) if item == "plan" else begin(ledger, 1)
     if item == "assemble":
         complete(ledger, narration_id, [0])
-    for _ in range(3):
+    for _ in range(2):
         granted(ledger, narration_id, item)
         Places(redis_client, settings, narration_id).end_lease(item)
     assert claim(ledger, narration_id, item).outcome is ClaimOutcome.EXHAUSTED
     status = ledger.record(narration_id).status
-    assert (status.state, status.reason_code) == (State.FAILED, "attempts_exhausted")
+    assert (status.state, status.reason_code) == (State.FAILED, "poisoned")
     assert ledger.active() == []
 
 
@@ -251,7 +253,7 @@ def test_a_released_item_says_what_it_waits_for_until_somebody_takes_it(
     assert ledger.record(narration_id).status.reason_code is None
 
 
-def test_the_first_segment_pins_the_engine(ledger: Ledger) -> None:
+def test_the_first_segment_pins_the_engine(ledger: Ledger, redis_client: redis.Redis, settings: Settings) -> None:
     narration_id = begin(ledger, 3)
     assert ledger.claim(narration_id, "0", WORKER, engine_identity="chatterbox int8").is_granted
     other = ledger.claim(narration_id, "1", "worker-2", engine_identity="chatterbox bf16")
@@ -259,6 +261,10 @@ def test_the_first_segment_pins_the_engine(ledger: Ledger) -> None:
     status = ledger.record(narration_id).status
     assert (status.engine_identity, status.reason_code) == ("chatterbox int8", "engine_unavailable")
     assert ledger.attempts(narration_id).get("1") is None
+    # It rests, for a segment that waited for nobody would keep those of others from being sent.
+    places = Places(redis_client, settings, narration_id)
+    assert ("1" in places.waiting(), "1" in places.delayed(), "1" in places.lane()) == (False, True, False)
+    places.end_pause("1")
     assert ledger.claim(narration_id, "1", WORKER, engine_identity="chatterbox int8").is_granted
 
 

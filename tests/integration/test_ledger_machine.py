@@ -22,19 +22,22 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from ledgerwork import NO_MESSAGES, WORKER, Places, audio, enter, take
+from ledgerwork import NO_MESSAGES, Places, audio, enter, new_narration, take
 
 from producer.connection import connect_redis
+from producer.contract.keys import successor_id
 from producer.contract.settings import Settings
 from producer.contract.status import State
-from producer.ledger import ClaimOutcome, Ledger
+from producer.ledger import ClaimOutcome, Ledger, Outcome
 
 pytestmark = pytest.mark.integration
 
 WINDOW = 3
 MAX_ATTEMPTS = 3
+MAX_ENDS = 2
 
 segments = st.integers(0, 6)
+processes = st.sampled_from(["p1", "p2", "p3"])
 items = st.one_of(st.just("assemble"), segments.map(str))
 delays = st.sampled_from([0.0, 500.0])
 
@@ -53,7 +56,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=tokens, num_segments=st.integers(1, 6), reached=st.sampled_from(STARTS))
     def start(self, num_segments: int, reached: str) -> tuple[str, str]:
-        self.ledger = Ledger(self.client, self.redis_settings, window=WINDOW, max_attempts=MAX_ATTEMPTS)
+        limits = {"window": WINDOW, "max_attempts": MAX_ATTEMPTS, "max_ends": MAX_ENDS}
+        self.ledger = Ledger(self.client, self.redis_settings, **limits)
         self.id = enter(self.ledger)
         self.places = Places(self.client, self.redis_settings, self.id)
         self.total = num_segments
@@ -62,12 +66,16 @@ class LedgerMachine(RuleBasedStateMachine):
         #: segment -> (how it ended, the token that ended it)
         self.ended: dict[str, tuple[str, str]] = {}
         self.attempts: Counter[str] = Counter()
+        #: item -> the process that got it last, and how many processes ended with it
+        self.processes: dict[str, str] = {}
+        self.ends: Counter[str] = Counter()
         #: The token that reopened segments last, until somebody assembles again.
         self.reopener: str | None = None
         self.final: State | None = None
         #: The token that ended the narration by its work.
         self.final_token: str | None = None
         self.num_rejected = 0
+        self.is_retried = False
         token = self._claim("plan")
         assert token is not None
         if reached != "queued":
@@ -78,9 +86,22 @@ class LedgerMachine(RuleBasedStateMachine):
             return self.claim("assemble")
         return ("plan", token)
 
-    def _claim(self, item: str) -> str | None:
-        claim = self.ledger.claim(self.id, item, WORKER)
+    def _claim(self, item: str, process: str = "p1") -> str | None:
+        leases = self.places.leases()
+        is_over = item in leases and leases[item] <= self.places.now_ms()
+        claim = self.ledger.claim(self.id, item, process)
         assert claim.attempt <= MAX_ATTEMPTS
+        if claim.outcome in (ClaimOutcome.ENDED, ClaimOutcome.DONE, ClaimOutcome.BUSY):
+            return None
+        if is_over:
+            self.ends[item] += 1
+        is_used_up = self.ends[item] >= MAX_ENDS or self.attempts[item] >= MAX_ATTEMPTS
+        assert (claim.outcome is ClaimOutcome.EXHAUSTED) == is_used_up
+        if claim.outcome is ClaimOutcome.SUSPECT:
+            assert self.ends[item] > 0
+            claim = self.ledger.claim(self.id, item, process, is_alone=True)
+        elif claim.outcome is ClaimOutcome.GRANTED:
+            assert self.ends[item] == 0, "a suspect was given to a process that may hold something else"
         if claim.outcome is ClaimOutcome.EXHAUSTED:
             self.holders.pop(item, None)
             if item in ("plan", "assemble"):
@@ -93,17 +114,18 @@ class LedgerMachine(RuleBasedStateMachine):
         assert item not in self.ended
         assert self.final is None
         self.holders[item] = claim.token
+        self.processes[item] = process
         if item == "assemble":
             self.reopener = None
         self.attempts[item] += 1
         assert claim.attempt == self.attempts[item]
         return claim.token
 
-    @rule(target=tokens, item=items)
-    def claim(self, item: str) -> tuple[str, str]:
+    @rule(target=tokens, item=items, process=processes)
+    def claim(self, item: str, process: str = "p1") -> tuple[str, str]:
         held = self.holders.get(item)
         is_live = held is not None and self.places.leases().get(item, 0) > self.places.now_ms()
-        token = self._claim(item)
+        token = self._claim(item, process)
         assert not (is_live and token), "an item was given away while its lease lived"
         return (item, token or "no-such-token")
 
@@ -171,9 +193,10 @@ class LedgerMachine(RuleBasedStateMachine):
         if may:
             self.ended[item] = ("done", token)
             self.holders.pop(item, None)
+            self.ends[item] = 0
 
-    @rule(held=tokens, is_final=st.booleans(), delay_s=delays)
-    def fail(self, held: tuple[str, str], is_final: bool, delay_s: float) -> None:
+    @rule(held=tokens, is_final=st.booleans(), delay_s=delays, is_end=st.booleans())
+    def fail(self, held: tuple[str, str], is_final: bool, delay_s: float, is_end: bool = False) -> None:
         item, token = held
         if item == "plan" and is_final:
             return  # ends the example too early
@@ -182,12 +205,16 @@ class LedgerMachine(RuleBasedStateMachine):
         may = self.final is None and (was_failed or (self.holders.get(item) == token and not is_planned))
         has_ended_all = self.final is not None and self.final_token == token
         last = self.ledger.attempts(self.id).get(item, 0) >= MAX_ATTEMPTS
-        dispatch = self.ledger.fail(self.id, item, token, code="c", reason="r", is_final=is_final, delay_s=delay_s)
+        why = {"code": "c", "reason": "r", "is_final": is_final, "is_end": is_end}
+        dispatch = self.ledger.fail(self.id, item, token, **why, delay_s=delay_s)
         assert dispatch.is_accepted == (may or has_ended_all)
         self.num_rejected += not dispatch.is_accepted
         if not may or was_failed:
             return
         self.holders.pop(item)
+        if is_end:
+            self.ends[item] += 1
+            last = last or self.ends[item] >= MAX_ENDS
         if (is_final or last) and item in ("plan", "assemble"):
             self.final = State.FAILED
             self.final_token = token
@@ -216,6 +243,12 @@ class LedgerMachine(RuleBasedStateMachine):
     def worker_dies(self, held: tuple[str, str]) -> None:
         self.places.end_lease(held[0])
 
+    @rule(process=processes)
+    def process_dies(self, process: str) -> None:
+        for item in self.holders:
+            if self.processes[item] == process:
+                self.places.end_lease(item)
+
     @rule(item=items)
     def pause_ends(self, item: str) -> None:
         self.places.end_pause(item)
@@ -230,6 +263,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for item in over:
             assert item in names
             self.holders.pop(item, None)
+            self.ends[item] += 1
 
     @rule(held=tokens, wish=st.sampled_from([State.PARTIAL, State.FAILED, State.SUCCEEDED]))
     def commit(self, held: tuple[str, str], wish: State) -> None:
@@ -286,6 +320,18 @@ class LedgerMachine(RuleBasedStateMachine):
                 if self.attempts[item] >= MAX_ATTEMPTS:
                     self.ended[item] = ("failed", "")
 
+    @precondition(lambda self: self.final is None and len(self.ended) > self.total // 2)
+    @rule(item=items, is_claimed=st.booleans(), chance=st.integers(0, 4))
+    def miss_the_deadline(self, item: str, is_claimed: bool, chance: int) -> None:
+        if chance:
+            return
+        self.places.set_fields(deadline_ms=1, queue_timeout_ms=1_000, run_timeout_ms=2_000)
+        if is_claimed:
+            assert self.ledger.claim(self.id, item, "p1").outcome is ClaimOutcome.ENDED
+        else:
+            assert self.ledger.reconcile(self.id, grace_s=0, heads=NO_MESSAGES) == []
+        self.final = State.EXPIRED
+
     @precondition(lambda self: len(self.ended) > self.total // 2)
     @rule(chance=st.integers(0, 4))
     def cancel(self, chance: int) -> None:
@@ -294,6 +340,29 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = self.final or State.CANCELLED
         assert self.ledger.cancel(self.id) is expected
         self.final = expected
+
+    @precondition(lambda self: self.final is not None)
+    @rule()
+    def retry(self) -> None:
+        """A successor is entered once, and what it takes up again stays as it ended."""
+        entry = new_narration(narration_id=successor_id(self.id), retry_of=self.id)
+        (creation,) = self.ledger.create([entry])
+        assert creation.outcome is (Outcome.EXISTS if self.is_retried else Outcome.CREATED)
+        self.is_retried = True
+        assert self.ledger.record(entry.request.id).status.retry_of == self.id
+        self.ledger.cancel(entry.request.id)
+
+    @precondition(lambda self: self.final is not None)
+    @rule(chance=st.integers(0, 4))
+    def delete(self, chance: int) -> None:
+        if not chance:
+            assert self.ledger.delete(successor_id(self.id), None)
+            self.is_retried = False
+
+    @precondition(lambda self: self.final is None)
+    @rule()
+    def delete_too_early(self) -> None:
+        assert not self.ledger.delete(self.id, None)
 
     @invariant()
     def the_final_state_never_changes(self) -> None:
@@ -321,7 +390,10 @@ class LedgerMachine(RuleBasedStateMachine):
         out = [*self.places.waiting(), *self.places.delayed(), *self.places.leases()]
         assert len(out) == len(set(out))
         out_segments = [item for item in out if item.isdecimal()]
-        assert len(out_segments) <= WINDOW
+        held = {item for item in self.places.leases() if item.isdecimal()}
+        assert len(out_segments) <= max(WINDOW, 2 * len(held))
+        lane = {item: 1 if item in held else 0 for item in out_segments if item not in self.places.delayed()}
+        assert self.places.lane() == lane
         status = self.ledger.record(self.id).status
         how_ended = [how for how, _ in self.ended.values()]
         assert (status.num_done, status.num_failed) == (how_ended.count("done"), how_ended.count("failed"))
@@ -356,7 +428,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert left <= {"log"}
 
     def _work_on(self, item: str) -> None:
-        claim = self.ledger.claim(self.id, item, WORKER)
+        claim = self.ledger.claim(self.id, item, "healthy", is_alone=True)
         if claim.token is None:
             return
         if item == "plan":
@@ -382,6 +454,6 @@ MACHINE_SETTINGS = hypothesis_settings(
     derandomize=False,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    phases=[Phase.explicit, Phase.generate],
     database=None,
 )

@@ -11,7 +11,7 @@ from producer.contract import keys
 from producer.contract.keys import RedisKeys
 from producer.contract.routing import ASSEMBLE_QUEUE, PLAN_QUEUE, Priority, synthesize_queue
 from producer.contract.settings import Settings
-from producer.ledger import Ledger
+from producer.ledger import ClaimOutcome, Ledger
 
 pytestmark = pytest.mark.integration
 
@@ -54,6 +54,32 @@ def test_a_message_is_lost_only_when_its_queue_has_come_past_it(
     for head in (sent_ms - 1, sent_ms):
         assert resent(ledger, narration_id, heads={NORMAL_QUEUE: head}) == []
     assert resent(ledger, narration_id, heads={NORMAL_QUEUE: sent_ms + 1}) == ["0", "1"]
+
+
+@pytest.fixture
+def after_an_outage(settings: Settings, redis_client: redis.Redis):
+    """Let it seem as if no script had run for a minute."""
+    watch = RedisKeys(settings.redis_prefix).watch()
+    return lambda: redis_client.hincrby(watch, "seen_ms", -60_000)
+
+
+def test_an_outage_of_redis_is_not_the_end_of_every_process(
+    ledger: Ledger, redis_client: redis.Redis, settings: Settings, after_an_outage
+) -> None:
+    """No lease can be renewed meanwhile; the first to come back may be the reconciler, or a message sent twice."""
+    narration_id = begin(ledger, 2)
+    places = Places(redis_client, settings, narration_id)
+    tokens = [granted(ledger, narration_id, item) for item in ("0", "1")]
+    places.end_lease("0")
+    places.end_lease("1")
+    after_an_outage()
+    assert resent(ledger, narration_id, heads={}) == []
+    assert ledger.claim(narration_id, "0", "another").outcome is ClaimOutcome.BUSY
+    assert ledger.renew([(narration_id, "0", tokens[0])]) == [True]
+    # Whoever is still silent when the mercy is over is dead.
+    redis_client.hset(RedisKeys(settings.redis_prefix).watch(), "mercy_ms", 1)
+    assert resent(ledger, narration_id, heads={}) == ["1"]
+    assert ledger.complete(narration_id, 0, tokens[0], take()).is_accepted
 
 
 def test_other_queues_say_nothing_about_a_message(ledger: Ledger) -> None:

@@ -144,14 +144,15 @@ def test_the_reconciler_goes_on_when_the_call_was_broken_off(
     assert ledger.record(narration_id).status.num_done == 2
     # Until the assembly is over nothing is sent, so that a repeated call finds everything as the first left it.
     assert ledger.reconcile(narration_id, grace_s=60, heads={}) == []
+    sent = []
     match end:
         case "dies":
             Places(redis_client, settings, narration_id).end_lease("assemble")
         case "gives it back":
             assert ledger.release(narration_id, "assemble", token)
         case "fails":
-            assert ledger.fail(narration_id, "assemble", token, code="c", reason="r", is_final=False).is_accepted
-    sent = [resend.item for resend in ledger.reconcile(narration_id, grace_s=60, heads={})]
+            sent += ledger.fail(narration_id, "assemble", token, code="c", reason="r", is_final=False).items
+    sent += [resend.item for resend in ledger.reconcile(narration_id, grace_s=60, heads={})]
     assert [item for item in sent if item != "assemble"] == ["0", "1", "2", "3"]
     assert ledger.record(narration_id).state is State.RUNNING
     complete(ledger, narration_id, [0, 1, 2])

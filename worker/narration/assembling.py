@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from producer.contract.errors import NarrationNotFoundError
 from producer.contract.keys import audio_key, manifest_key, request_key, takes_key
 from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, TakeFacts, Usage
 from producer.contract.narration import AudioFormat, NarrationRequest
@@ -23,6 +24,9 @@ from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
 logger = logging.getLogger(__name__)
+
+#: States in which whatever an assembly has stored is of no use.
+_UNWANTED: Final = frozenset({State.CANCELLED, State.EXPIRED})
 
 JSON: Final = "application/json"
 JSON_LINES: Final = "application/x-ndjson"
@@ -115,10 +119,16 @@ class Assembler:
             audio_s = round(assembled.audio.duration_s, 3) if assembled.audio else 0.0
             fields = {"narration_id": lease.narration_id, "state": state.value, "audio_s": audio_s}
             logger.info("narration_finished", extra=fields)
-        elif self._ledger.record(lease.narration_id).state is State.CANCELLED:
+        elif self._is_unwanted(lease.narration_id):
             # Nobody will ask for it. A commit that lost to another assembly leaves that one's objects alone.
             for key in (audio_key(lease.narration_id, request.narration.format), manifest_key(lease.narration_id)):
                 self._store.delete(key)
+
+    def _is_unwanted(self, narration_id: str) -> bool:
+        try:
+            return self._ledger.record(narration_id).state in _UNWANTED
+        except NarrationNotFoundError:  # deleted
+            return True
 
     def _manifest(
         self,

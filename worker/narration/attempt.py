@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Final
 
 from producer.contract.errors import ChatterqueueError, QueueUnavailableError, StorageUnavailableError
-from producer.ledger import ClaimOutcome, Dispatch, Ledger
+from producer.ledger import Claim, ClaimOutcome, Dispatch, Ledger
 from worker.errors import DrainingError, EngineFaultError, EngineUnavailableError, LeaseLostError
 from worker.narration.drain import Drain
+from worker.narration.isolation import Isolation
 from worker.narration.lease import Lease, LeaseBook
 from worker.narration.ports import Messenger
 
@@ -69,20 +70,36 @@ class Attempts:
         self._drain = drain
         self._worker = worker
         self._end_process = end_process
+        self._isolation = Isolation()
 
     def run(self, narration_id: str, item: str, work: Work, *, engine_identity: str | None = None) -> None:
         """Claim an item and work on it; an item that cannot be had is left alone.
+
+        A suspect, which was in work when a process ended, is claimed again when this process holds nothing else: if
+        this process ends too, nobody else can be to blame, and nobody else is blamed.
 
         Raises:
             DrainingError: the process is going down and the item is free again: its message belongs back in the queue.
             QueueUnavailableError: the item could not be claimed.
         """
+        self._refuse_if_draining()
+        with self._isolation.together(self._refuse_if_draining, is_long=item == "assemble"):
+            claim = self._ledger.claim(narration_id, item, self._worker, engine_identity=engine_identity)
+            self._carry_out(claim, narration_id, item, work)
+        if claim.outcome is not ClaimOutcome.SUSPECT:
+            return
+        with self._isolation.alone(self._refuse_if_draining):
+            claim = self._ledger.claim(narration_id, item, self._worker, engine_identity=engine_identity, is_alone=True)
+            self._carry_out(claim, narration_id, item, work)
+
+    def _refuse_if_draining(self) -> None:
         if self._drain.is_on:
             raise DrainingError
-        claim = self._ledger.claim(narration_id, item, self._worker, engine_identity=engine_identity)
+
+    def _carry_out(self, claim: Claim, narration_id: str, item: str, work: Work) -> None:
         self._send(narration_id, claim.dispatch)
         if claim.token is None:
-            # OTHER_ENGINE too: the item stays waiting, and the reconciler offers it again when its message has gone.
+            # OTHER_ENGINE too: the item rests, and the reconciler offers it again.
             if claim.outcome is not ClaimOutcome.ENDED:
                 fields = {"narration_id": narration_id, "item": item, "outcome": claim.outcome.value}
                 logger.info("claim_refused", extra=fields)
@@ -108,7 +125,7 @@ class Attempts:
         except EngineFaultError as error:
             self._end_process(str(error))
             if error.was_begun:
-                return self._fail(lease, error)
+                return self._fail(lease, error, is_end=True)
             # It had no part in the fault: its attempt is refunded, and the next worker has it at once.
             self._release(lease, delay_s=0.0, error=error)
             raise DrainingError from None
@@ -118,7 +135,7 @@ class Attempts:
             logger.info("outcome_refused", extra=_ids(lease))
         return dispatch
 
-    def _fail(self, lease: Lease, error: BaseException) -> Dispatch | None:
+    def _fail(self, lease: Lease, error: BaseException, *, is_end: bool = False) -> Dispatch | None:
         if isinstance(error, ChatterqueueError):
             code, reason, is_final = error.code, str(error), not error.is_retryable
         else:
@@ -137,6 +154,7 @@ class Attempts:
                 reason=reason,
                 is_final=is_final,
                 delay_s=retry_delay_s(lease.attempt),
+                is_end=is_end,
             )
         except QueueUnavailableError as unavailable:  # the lease runs out, and the item is offered again
             logger.warning("outcome_not_written", extra={**_ids(lease), "reason": str(unavailable)})
@@ -156,6 +174,8 @@ class Attempts:
         try:
             if dispatch.items:
                 self._messenger.send_segments(narration_id, dispatch.items, dispatch.priority, dispatch.sent_ms)
+            for other_id, item in dispatch.others:
+                self._messenger.send_segments(other_id, [item], dispatch.priority, dispatch.sent_ms)
             if dispatch.needs_assembly:
                 self._messenger.send_assemble(narration_id, dispatch.sent_ms)
         except QueueUnavailableError as error:  # they count as lost, and the reconciler sends them

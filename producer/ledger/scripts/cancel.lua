@@ -2,7 +2,7 @@
 -- Ends a narration that nobody wants any more. Allowed on a full server: it is the way to free memory.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  retention_ms
+-- ARGV  retention (prelude.lua)
 -- Returns the state after the call, or nil if there is no record. A final state stays as it is.
 
 if is_open() then

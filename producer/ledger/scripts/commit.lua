@@ -2,11 +2,11 @@
 -- Gives the narration its final state, once. Allowed on a full server, because it frees more than it takes.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  token of the assembly, final state, retention_ms, reason code ('' for none), reason, then field,
+-- ARGV  token of the assembly, final state, retention, reason code ('' for none), reason, then field,
 --       value, ...
 -- Returns 1 if it was this token that committed, else 0; -1 if segments are missing and the state is `succeeded`.
 
-local token, final_state, retention_ms, reason_code, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local token, final_state, retention, reason_code, reason = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 if ended_narration(token) then return 1 end
 -- A token that gave segments back still stands beside the assembly, but ended its lease.
@@ -18,6 +18,6 @@ end
 if final_state == 'succeeded' and num_failed > 0 then return -1 end
 
 if #ARGV > 5 then redis.call('HSET', RECORD, unpack(ARGV, 6)) end
-end_narration(final_state, retention_ms, reason_code, reason, token)
+end_narration(final_state, retention, reason_code, reason, token)
 redis.call('UNLINK', LOG)
 return 1

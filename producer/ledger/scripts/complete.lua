@@ -1,5 +1,5 @@
 #!lua
--- Accepts a take: the segment is done and the next one is sent.
+-- Accepts a take: the segment is done.
 --
 -- KEYS  the narration's keys (prelude.lua)
 -- ARGV  segment index, token, the take's facts as JSON, window
@@ -8,12 +8,13 @@
 local item, token, take, window = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
 if not is_open() or not holds(item, token) then return reject('complete', item, token) end
-if redis.call('GETBIT', DONE, item) == 1 then return dispatch(true, {}) end
+if redis.call('GETBIT', DONE, item) == 1 then return dispatch(true, {}, window) end
 if redis.call('HEXISTS', FAILURES, item) == 1 then return reject('complete', item, token) end
 
 take_out(item)
 redis.call('SETBIT', DONE, item, 1)
 redis.call('HSET', TAKES, item, take)
+redis.call('HDEL', SUSPECTS, item) -- whatever ended, it was not because of this
 local facts = count_take(take, 1)
 log('completed', item, {token = token, is_reused = facts.is_reused})
-return dispatch(true, fill_window(window))
+return dispatch(true, {}, window)

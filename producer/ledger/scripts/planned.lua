@@ -10,7 +10,7 @@ local token, total, window = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 if not is_open() or not holds(PLAN, token) then return reject('planned', PLAN, token) end
 if state ~= 'queued' then
   if num_segments ~= total then return reject('planned', PLAN, token) end
-  return dispatch(true, send_again(window))
+  return dispatch(true, send_again(window), window)
 end
 
 take_out(PLAN)
@@ -18,4 +18,4 @@ num_segments = total
 redis.call('HSET', RECORD, 'num_segments', total)
 set_state('running')
 log('planned', PLAN, {token = token, num_segments = total})
-return dispatch(true, fill_window(window))
+return dispatch(true, {}, window)

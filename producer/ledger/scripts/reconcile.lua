@@ -6,19 +6,19 @@
 -- was sent later: queues are FIFO, so it would have been further ahead.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  grace_ms, window, id, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
+-- ARGV  grace_ms, window, id, retention, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
 --       millisecond at which the oldest message of the lane's queue was sent, or `empty`; a lane left out is not judged
--- Returns {sent_ms, priority, item to send now ...}.
+-- Returns {sent_ms, priority, id, item to send now, id, item ...}; some may be another narration's, whose turn it is.
 
 local grace_ms, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local heads = {}
-for at = 4, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
+for at = 5, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
 
 local items = {}
 
 local function resend(item)
   wait(item)
-  items[#items + 1] = item
+  items[#items + 1], items[#items + 2] = ID, item
 end
 
 -- O(window), for no more than that are out; the limit is a safety.
@@ -37,7 +37,7 @@ local function is_nowhere(item)
               or redis.call('ZSCORE', LEASES, item))
 end
 
-if not is_open() then
+if end_if_late(ARGV[4]) or not is_open() then
   redis.call('ZREM', ACTIVE, ARGV[3])
   return {NOW, priority}
 end
@@ -46,7 +46,7 @@ local lost = due(WAITING, NOW - grace_ms)
 for at = 1, #lost, 2 do
   if is_lost(lost[at], tonumber(lost[at + 1])) then resend(lost[at]) end
 end
-local expired = due(LEASES, NOW)
+local expired = NOW < mercy_ms and {} or due(LEASES, NOW)
 for at = 1, #expired, 2 do
   expire(expired[at])
   resend(expired[at])
@@ -54,10 +54,11 @@ end
 local rested = due(DELAYED, NOW)
 for at = 1, #rested, 2 do resend(rested[at]) end
 
-for _, item in ipairs(fill_window(window)) do items[#items + 1] = item end
 if state == 'queued' and is_nowhere(PLAN) then resend(PLAN) end
 if all_ended() and is_nowhere(ASSEMBLE) then resend(ASSEMBLE) end
+line_up()
+for _, part in ipairs(deal(window)) do items[#items + 1] = part end
 
 local reply = {NOW, priority}
-for _, item in ipairs(items) do reply[#reply + 1] = item end
+for _, part in ipairs(items) do reply[#reply + 1] = part end
 return reply

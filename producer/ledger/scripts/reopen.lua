@@ -10,7 +10,7 @@
 local token, window, max_attempts, is_last = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4] == '1'
 
 if not is_open() or not holds(ASSEMBLE, token) then return reject('reopen', ASSEMBLE, token) end
-if not redis.call('ZSCORE', LEASES, ASSEMBLE) then return dispatch(true, send_again(window)) end
+if not redis.call('ZSCORE', LEASES, ASSEMBLE) then return dispatch(true, send_again(window), window) end
 
 local function take_back(item)
   redis.call('SETBIT', DONE, item, 0)
@@ -23,17 +23,17 @@ local function take_back(item)
     redis.call('ZADD', REOPENED, item, item)
   else
     local reason = string.format('its audio was lost when its %d attempts were used up', num_attempts)
-    give_up(item, 'attempts_exhausted', reason, window)
+    give_up(item, 'attempts_exhausted', reason)
   end
 end
 
 for at = 5, #ARGV do
   if redis.call('GETBIT', DONE, ARGV[at]) == 1 then take_back(ARGV[at]) end
 end
-if not is_last then return dispatch(true, {}) end
+if not is_last then return dispatch(true, {}, window) end
 
 local attempt = redis.call('HINCRBY', ATTEMPTS, ASSEMBLE, -1) + 1
 take_out(ASSEMBLE)
 set_state('running')
 log('released', ASSEMBLE, {attempt = attempt, token = token})
-return dispatch(true, fill_window(window))
+return dispatch(true, {}, window)

@@ -14,14 +14,14 @@ NAMES = sorted(file.name.removesuffix(".lua") for file in FOLDER.iterdir() if fi
 
 
 def test_every_script_is_there() -> None:
-    calls = "create read cancel claim renew planned complete fail release reopen commit reconcile"
+    calls = "create read cancel claim renew planned complete fail release reopen commit reconcile delete"
     assert sorted(calls.split()) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_script_is_refused_before_its_first_write_when_memory_is_short(name: str) -> None:
     assert script_source(name).startswith("#!lua")
-    may_write_when_full = {"cancel", "commit"}  # they free memory
+    may_write_when_full = {"cancel", "commit", "delete"}  # they free memory
     assert ("allow-oom" in script_source(name).partition("\n")[0]) == (name in may_write_when_full)
 
 

@@ -54,12 +54,22 @@ def test_what_the_ledger_dispatches_is_sent_when_the_work_is_done():
     assert bench.messenger.num_assemble == 1
 
 
-@pytest.mark.parametrize("outcome", [outcome for outcome in ClaimOutcome if outcome is not ClaimOutcome.GRANTED])
+REFUSALS = set(ClaimOutcome) - {ClaimOutcome.GRANTED, ClaimOutcome.SUSPECT}
+
+
+@pytest.mark.parametrize("outcome", sorted(REFUSALS))
 def test_no_work_is_done_but_the_dispatch_is_sent_when_the_claim_is_refused(outcome):
     bench = Bench(FakeLedger(outcome=outcome, claim_dispatch=dispatch("5")))
     bench.attempts.run(NARRATION_ID, "3", lambda _: pytest.fail("it worked"))
     assert bench.ledger.names() == ["claim"]
     assert bench.messenger.segments == ["5"]
+
+
+def test_a_suspect_is_claimed_again_alone_and_worked_on():
+    bench = Bench(FakeLedger(outcome=ClaimOutcome.SUSPECT))
+    bench.run(result=dispatch("7"))
+    assert [fields["is_alone"] for name, fields in bench.ledger.calls if name == "claim"] == [False, True]
+    assert bench.messenger.segments == ["7"]
 
 
 def test_the_item_is_tried_again_after_a_pause_when_the_error_may_pass():
@@ -143,6 +153,7 @@ def test_the_process_ends_when_its_engine_is_broken():
     bench = Bench()
     bench.run(EngineFaultError("device-side assert"))
     assert not bench.ledger.last("fail")["is_final"]
+    assert bench.ledger.last("fail")["is_end"]
     assert bench.ends == ["device-side assert"]
 
 
