@@ -1,0 +1,34 @@
+#!lua
+-- Makes the record of a narration that Redis has lost, from what S3 knows of it. Nothing changes if there is a record.
+--
+-- KEYS  the narration's keys (prelude.lua), then the index of all narrations, then its batch ('' if it has none)
+-- ARGV  id, state, created_ms, place in its batch, milliseconds until the batch is forgotten, milliseconds that the
+--       record stays (0: for ever), then field, value, ...
+-- Returns {'exists' | 'restored' | 'restoring', sent_ms}. What is `queued` waits for its plan, which the caller sends;
+-- what is `running` is not looked at by anybody until `restore_ready`: its segments come in several calls.
+
+local NARRATIONS, BATCH = KEYS[#KEYS - 1], KEYS[#KEYS]
+local id, new_state, created_ms, place, batch_ttl_ms, ttl_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+
+if state then
+  if is_open() and redis.call('HEXISTS', RECORD, 'restoring') == 1 then return {'restoring', NOW} end
+  return {'exists', NOW}
+end
+
+redis.call('HSET', RECORD, 'id', id, 'state', new_state, 'created_ms', created_ms, 'restored_ms', NOW, unpack(ARGV, 7))
+redis.call('ZADD', NARRATIONS, created_ms, id)
+if BATCH ~= '' then
+  redis.call('ZADD', BATCH, place, id)
+  redis.call('PEXPIRE', BATCH, batch_ttl_ms)
+end
+if TERMINAL[new_state] then
+  redis.call('PEXPIRE', RECORD, ttl_ms)
+  return {'restored', NOW}
+end
+if new_state == 'queued' then
+  redis.call('ZADD', WAITING, NOW, PLAN)
+  redis.call('ZADD', ACTIVE, created_ms, id)
+  return {'restored', NOW}
+end
+redis.call('HSET', RECORD, 'restoring', 1)
+return {'restoring', NOW}
