@@ -14,7 +14,21 @@ from typing import Annotated, Final
 
 import typer
 
-from producer.cli import audit, doctor, fetch, follow, listing, models, narrate, output, submit, up, voices, worker
+from producer.cli import (
+    audit,
+    doctor,
+    fetch,
+    follow,
+    listing,
+    models,
+    narrate,
+    output,
+    rebuild,
+    submit,
+    up,
+    voices,
+    worker,
+)
 from producer.contract.errors import ChatterqueueError, ExitCode
 
 EXIT_CODES = (
@@ -45,6 +59,7 @@ _COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "worker": worker.worker,
     "doctor": doctor.doctor,
     "audit": audit.audit,
+    "rebuild": rebuild.rebuild,
 }
 _VOICE_COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "add": voices.add,

@@ -16,10 +16,11 @@ from producer.contract.status import State
 from producer.endings import mark_ended, unmark_ended
 from producer.ledger import Creation, NewNarration, Outcome
 from producer.ledger.restoring import Restoring
+from producer.rebuilding import epoch_key
 from producer.requestpack import packs_of
 from producer.storage.inventory import BucketInventory
 from worker.upkeep import found
-from worker.upkeep.epoch import Epoch, epoch_key
+from worker.upkeep.epoch import Epoch
 from worker.upkeep.keepsakes import Keepsakes
 from worker.upkeep.lock import Lock
 from worker.upkeep.rebuild import BrokenOffError, Rebuild

@@ -2,23 +2,17 @@
 
 A key in Redis names the server process, by the id that the server gives itself at each start. If the key is gone, Redis
 was emptied; if it names another process, the server was restarted, restored or replaced, and its last writes may be
-lost. Knows nothing of what is done about it.
+lost; `chatterqueue rebuild` removes it. Knows nothing of what is done about it.
 """
 
 from __future__ import annotations
 
 import secrets
-from typing import Any, Final
+from typing import Any
 
 from redis import Redis
 
-#: What the key begins with while somebody rebuilds.
-_UNSETTLED: Final = "rebuilding:"
-
-
-def epoch_key(redis_prefix: str) -> str:
-    """Return the name of the key; `chatterqueue rebuild` removes it."""
-    return f"{redis_prefix}epoch"
+from producer.rebuilding import UNSETTLED, epoch_key
 
 
 class Epoch:
@@ -27,7 +21,7 @@ class Epoch:
     def __init__(self, redis: Redis, redis_prefix: str) -> None:
         self._redis = redis
         self._key = epoch_key(redis_prefix)
-        self._mine = f"{_UNSETTLED}{secrets.token_hex(8)}"
+        self._mine = f"{UNSETTLED}{secrets.token_hex(8)}"
         self._begun_with = ""
 
     def is_settled(self) -> bool:
