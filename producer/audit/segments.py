@@ -6,10 +6,12 @@ Knows nothing of narrations' states. The audio itself is decoded only where that
 from __future__ import annotations
 
 import hashlib
+import importlib
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from producer.contract.errors import SettingsError
 from producer.extras import install_line
@@ -52,7 +54,7 @@ class SegmentShelf:
             SettingsError: segments are to be decoded, and soundfile is not installed.
         """
         if is_decoding:
-            _import_soundfile()
+            _soundfile()
         self._source = source
         self._is_decoding = is_decoding
         #: Key -> what the object holds, or what is wrong with it.
@@ -96,19 +98,21 @@ class SegmentShelf:
         return "is no FLAC file" if header is None else Sound(header.num_samples, header.sample_rate_hz)
 
 
-def _import_soundfile() -> None:
+def _soundfile() -> Any:
+    """Return the module, which belongs to the worker's install and may be missing here.
+
+    Raises:
+        SettingsError: it is not installed.
+    """
     try:
-        import soundfile  # noqa: F401
+        return importlib.import_module("soundfile")
     except ImportError:
         raise SettingsError([f"--decode needs soundfile: {install_line('worker')}"]) from None
 
 
 def _decoded(data: bytes) -> Sound | str:
     """Return how long a FLAC file is when all of it is decoded, checked against the MD5 that it carries."""
-    import io
-
-    import soundfile
-
+    soundfile = _soundfile()
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             samples = file.buffer_read(dtype="int16")

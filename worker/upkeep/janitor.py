@@ -1,8 +1,8 @@
 """Clears away what no narration needs: broken uploads, requests that came to nothing, packs that were split.
 
-A bounded number of objects at a time; the next step goes on where the last one stopped. Nothing is judged by a record
-alone: what is removed is older than the retention, by the clock of S3, and has come to no manifest. So an emptied
-ledger never makes a narration look like rubbish that was accepted in the last days.
+A bounded number of objects at a time; the next step goes on where the last one stopped. Nothing is judged by a missing
+record alone: what is removed is older than the retention, by the clock of S3, and either was never begun or is marked
+as ended. A narration that was begun and has neither a record nor an end is left to the audit, which names it.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Janitor:
         return len(old[:STEP])
 
     def _remove_abandoned(self) -> int:
-        """Remove what is left of narrations that have neither record nor manifest, a page of the listing at a time."""
+        """Remove what is left of narrations without a record that came to nothing, a page of the listing at a time."""
         page = list(islice(self._store.list_objects("narrations/", start_after=self._resume_after), STEP))
         groups = [(name, list(group)) for name, group in groupby(page, lambda stored: stored.key.split("/")[1])]
         is_end = len(page) < STEP
@@ -112,7 +112,8 @@ class Janitor:
 
     def _is_abandoned(self, objects: Sequence[StoredObject]) -> bool:
         names = {stored.key.rpartition("/")[2] for stored in objects}
-        return "manifest.json" not in names and all(stored.age_s >= self._old_s for stored in objects)
+        came_to_nothing = "ended.json" in names or not names & {"plan.json", "manifest.json"}
+        return came_to_nothing and all(stored.age_s >= self._old_s for stored in objects)
 
     def _remove_packs(self) -> int:
         """Remove packs all of whose narrations were split, which gave each a request of its own, or have ended."""

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 #: Objects that one pass writes at most: half a second of a slow server.
 MAX_WRITES: Final = 25
 
-#: Records that one pass of the first round looks at.
+#: Records that one pass looks at, of each kind: some ten milliseconds.
 PAGE: Final = 500
 
 #: Ends without a manifest. A narration whose segments all failed has one.
@@ -51,6 +51,7 @@ class Keepsakes:
         self._open: set[str] = set()
         self._pinned: set[str] = set()
         self._ended: list[str] = []
+        self._unpinned_at = 0
         self._first_round_at: int | None = 0
 
     def run_once(self) -> int:
@@ -65,8 +66,17 @@ class Keepsakes:
         self._open = active
         self._pinned &= active
         self._look_at_old_ones()
-        num_written = self._pin([each for each in active if each not in self._pinned])
+        num_written = self._pin(self._next_unpinned())
         return num_written + self._mark(MAX_WRITES - num_written)
+
+    def _next_unpinned(self) -> list[str]:
+        """Return the next page of narrations that no engine was noted for; most of them have not been begun."""
+        unpinned = sorted(self._open - self._pinned)
+        if self._unpinned_at >= len(unpinned):
+            self._unpinned_at = 0
+        page = unpinned[self._unpinned_at : self._unpinned_at + PAGE]
+        self._unpinned_at += PAGE
+        return page
 
     def _look_at_old_ones(self) -> None:
         """Take up the next page of what had ended before this process looked after it."""
