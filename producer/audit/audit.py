@@ -98,7 +98,7 @@ class Audit:
                 return
             report.counts["narrations"] += 1
             check_places(view, scope, report)
-            self._check_log(view, wholeness.check(view), report)
+            self._check_log(view, wholeness.check(view), scope, report)
             is_clean = len(report.violations) == num_before
             if is_clean or LedgerView.read(self._redis, self._keys, narration_id).fields == view.fields:
                 return
@@ -106,13 +106,17 @@ class Audit:
             report.counts.clear()
             report.counts.update(counts_before)
 
-    def _check_log(self, view: LedgerView, manifest: Manifest | None, report: Report) -> None:
-        num_segments = view.number("num_segments")
+    def _check_log(self, view: LedgerView, manifest: Manifest | None, scope: Scope, report: Report) -> None:
         if view.is_open and not view.is_restoring:
-            check_history(view.narration_id, view.log, view.done, num_segments, view.number("num_rejected"), report)
+            num_rejected: int | None = view.number("num_rejected")
+            log, done = view.log, view.done
         elif manifest is not None:
-            present = {segment.index for segment in manifest.segments if segment.is_present}
-            check_history(view.narration_id, self._takes_log(view.narration_id), present, num_segments, None, report)
+            log, num_rejected = tuple(self._takes_log(view.narration_id)), None
+            done = frozenset(segment.index for segment in manifest.segments if segment.is_present)
+        else:
+            return
+        num_segments = view.number("num_segments")
+        check_history(view.narration_id, log, done, num_segments, num_rejected, scope.max_deaths, report)
 
     def _takes_log(self, narration_id: str) -> list[dict[str, Any]]:
         try:

@@ -24,6 +24,7 @@ def check_history(
     done: Collection[int],
     num_segments: int,
     num_rejected: int | None,
+    max_deaths: int,
     report: Report,
 ) -> None:
     """Compare a log with the segments that are done.
@@ -34,6 +35,7 @@ def check_history(
         done: segments that are done, or present in the finished audio.
         num_segments: how many there are.
         num_rejected: stale calls that the record has counted; None if it is not known.
+        max_deaths: processes that may end while they work on one item.
         report: takes what is found.
     """
     if not log or len(log) >= _FREE_ENTRIES + _ENTRIES_PER_SEGMENT * num_segments:
@@ -44,6 +46,9 @@ def check_history(
         event, item = str(entry.get("event")), str(entry.get("item"))
         events[event] += 1
         accepted[item] += {"completed": 1, "restored": 1, "reopened": -1}.get(event, 0)
+        if entry.get("num_ends", 0) > max_deaths:
+            text = f"{entry['num_ends']} processes ended while they worked on it, and {max_deaths} may"
+            report.add(Invariant.ATTEMPTS_ARE_BOUNDED, narration_id, item, text, _REMEDY)
         if event == "claimed" and item.isdecimal():
             report.counts["executions"] += 1
     for index in range(num_segments):

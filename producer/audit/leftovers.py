@@ -19,8 +19,11 @@ from producer.contract.status import STATES_WITH_AUDIO, TERMINAL_STATES
 from producer.storage.inventory import BucketInventory, StoredObject
 
 #: Objects that a narration may have beside its audio.
-_KNOWN: Final = re.compile(r"request(-[0-9a-f]{16})?\.json|(plan|manifest|ended|engine)\.json|takes\.jsonl")
+_KNOWN: Final = re.compile(r"request(-[0-9a-f]{16})?\.json|(plan|manifest|ended|engine|deleted)\.json|takes\.jsonl")
 _AUDIO: Final = re.compile(r"audio\.(?P<format>[a-z0-9]+)")
+
+#: What may stay of a narration that was deleted, so that it does not come back.
+_MARKS: Final = frozenset({"deleted.json", "ended.json", "engine.json"})
 
 _JANITOR: Final = "the janitor of a worker removes it when the retention is over"
 
@@ -98,7 +101,7 @@ def check_objects(
             orphan(name, f"is audio of another format than the {head.format} of its narration")
     if not narration_id:
         return
-    if head is None and not objects.keys() & {"manifest.json", "ended.json"}:
+    if head is None and objects.keys() - _MARKS and not objects.keys() & {"manifest.json", "ended.json"}:
         text = "has no record: it was never accepted, or Redis has lost it"
         orphan(next(iter(objects)), text, f"run `chatterqueue rebuild`; else {_JANITOR}")
     elif head is not None and head.has_ended and not head.has_audio and f"audio.{head.format}" in objects:

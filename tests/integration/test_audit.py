@@ -270,6 +270,12 @@ CORRUPTIONS = {
         lambda redis, keys, each: redis.rpush(keys.log(each), json.dumps({"event": "rejected", "item": "0"})),
         (Invariant.ONE_TAKE_EACH, None),
     ),
+    "ended_too_many_processes": (
+        lambda redis, keys, each: redis.rpush(
+            keys.log(each), json.dumps({"event": "expired", "item": "1", "num_ends": 3})
+        ),
+        (Invariant.ATTEMPTS_ARE_BOUNDED, "1"),
+    ),
     "tried_too_often": (
         lambda redis, keys, each: redis.hset(keys.attempts(each), "1", 5),
         (Invariant.ATTEMPTS_ARE_BOUNDED, "1"),

@@ -56,7 +56,7 @@ def janitor(farm, bucket) -> Janitor:
     return Janitor(
         store=bucket,
         records=Restoring(farm.redis, farm.settings),
-        retention_days=7,
+        retention_s=7 * DAY_S,
         upload_grace_s=DAY_S,
         sweep=lambda: 0,
     )

@@ -28,6 +28,8 @@ from worker.upkeep.restorer import Restorer
 
 pytestmark = pytest.mark.integration
 
+DAY_S = 86_400.0
+
 
 @pytest.fixture
 def farm(settings, tmp_path) -> HandFarm:
@@ -53,7 +55,7 @@ class Rebuilder:
             ledger=self._ledger,
             store=self._store,
             messenger=self._farm.messenger,
-            retention_days=self._farm.settings.retention_days,
+            retention_s=lambda state: 7 * DAY_S,
             identity=lambda recipe: self.identity,
             worker="rebuilder",
         )
@@ -62,6 +64,7 @@ class Rebuilder:
             ledger=self._ledger,
             restorer=restorer,
             cancel=self._farm.ledger.cancel,
+            longest_retention_s=7 * DAY_S,
             may_go_on=may_go_on,
         )
         walk.run()
@@ -174,12 +177,16 @@ def test_what_was_deleted_does_not_rise_again(farm, rebuilder):
     request = NarrationRequest.new(Narration(text="One."), narration_id=new_id(), batch_id=batch_id)
     packs, _ = packs_of([request], batch_id)
     farm.store.put(packs[0].key, packs[0].content, "application/x-ndjson")
-    deleted = farm.finish()
+    deleted, half_deleted, noted = farm.finish(), farm.begin(), farm.begin(3, 1)
     for each in (deleted, request.id):
         mark_ended(farm.store, each, None, batch_id=batch_id)
+    farm.store.delete(request_key(half_deleted))
+    farm.store.put(f"narrations/{noted}/deleted.json", b"{}", "application/json")
+    rebuilder.rebuild()
+    assert farm.status(noted).state is State.CANCELLED
     rebuilder.empty()
-    assert not rebuilder.rebuild().counts
-    assert farm.ledger.read([deleted, request.id]) == [None, None]
+    assert not +rebuilder.rebuild().counts
+    assert farm.ledger.read([deleted, half_deleted, noted, request.id]) == [None] * 4
 
 
 def test_what_is_tried_again_is_not_held_to_have_ended(farm, rebuilder):

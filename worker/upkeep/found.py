@@ -25,7 +25,8 @@ _REQUEST: Final = re.compile(r"request(-[0-9a-f]{16})?\.json")
 class Stage(StrEnum):
     """How far a narration had come."""
 
-    ENDED = "ended"  #: without a manifest: cancelled, failed, deleted
+    DELETED = "deleted"  #: nothing of it may come back
+    ENDED = "ended"  #: without a manifest: cancelled, failed, expired
     FINISHED = "finished"  #: with a manifest
     PLANNED = "planned"  #: split; its segments were being spoken, or not yet
     SUBMITTED = "submitted"
@@ -59,6 +60,8 @@ def _found(narration_id: str, objects: dict[str, StoredObject]) -> Found:
     # The one that the planner wrote; before that the oldest: of two submits under one key the first was accepted.
     request = objects.get("request.json") or max(requests, key=lambda stored: stored.age_s, default=None)
     key = request.key if request is not None else ""
+    if "deleted.json" in objects:
+        return Found(narration_id, Stage.DELETED, key, is_marked=True)
     if "ended.json" in objects:
         return Found(narration_id, Stage.ENDED, key, objects["ended.json"].age_s, is_marked=True)
     if request is None:

@@ -25,7 +25,8 @@ STEP: Final = 2_000
 #: Seconds beyond the retention for which things may lie about.
 SLACK_S: Final = 86_400.0
 
-_DAY_S: Final = 86_400.0
+#: Objects that say that a narration has ended, or was deleted.
+_MARKS: Final = frozenset({"ended.json", "deleted.json"})
 
 
 class Store(Protocol):
@@ -52,20 +53,20 @@ class Janitor:
     """Goes round and round; each `run_once` is one step of the round."""
 
     def __init__(
-        self, *, store: Store, records: Records, retention_days: int, upload_grace_s: float, sweep: Callable[[], int]
+        self, *, store: Store, records: Records, retention_s: float, upload_grace_s: float, sweep: Callable[[], int]
     ) -> None:
         """Take what is cleared, and by which limits.
 
         Args:
             store: the bucket.
             records: says which narrations have a record.
-            retention_days: how long the record of a narration stays after its end.
+            retention_s: how long the record of a narration stays at most after its end.
             upload_grace_s: seconds after which a multipart upload is not at work any more.
             sweep: removes segments that nothing refers to, a bounded number; returns how many.
         """
         self._store = store
         self._records = records
-        self._old_s = retention_days * _DAY_S + SLACK_S
+        self._old_s = retention_s + SLACK_S
         self._upload_grace_s = upload_grace_s
         self._sweep = sweep
         self._resume_after: str | None = None
@@ -112,7 +113,7 @@ class Janitor:
 
     def _is_abandoned(self, objects: Sequence[StoredObject]) -> bool:
         names = {stored.key.rpartition("/")[2] for stored in objects}
-        came_to_nothing = "ended.json" in names or not names & {"plan.json", "manifest.json"}
+        came_to_nothing = bool(names & _MARKS) or not names & {"plan.json", "manifest.json"}
         return came_to_nothing and all(stored.age_s >= self._old_s for stored in objects)
 
     def _remove_packs(self) -> int:
@@ -131,5 +132,5 @@ class Janitor:
 
 
 def _marks_last(stored: StoredObject) -> bool:
-    """Sort the mark of an end behind everything that it keeps from rising again."""
-    return stored.key.endswith("/ended.json")
+    """Sort the mark of an end behind everything that it keeps from coming back."""
+    return stored.key.rpartition("/")[2] in _MARKS

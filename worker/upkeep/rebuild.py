@@ -70,6 +70,7 @@ class Rebuild:
         ledger: Ledger,
         restorer: Restores,
         cancel: Callable[[str], State],
+        longest_retention_s: float,
         may_go_on: Callable[[], bool],
     ) -> None:
         """Take what a walk needs.
@@ -79,12 +80,14 @@ class Rebuild:
             ledger: says what has a record.
             restorer: puts back what has none.
             cancel: ends a narration of which S3 says that it was cancelled.
+            longest_retention_s: after which no record is kept; what ended before that is not read.
             may_go_on: whether this process still has the lock and time; asked every few narrations.
         """
         self._store = store
         self._ledger = ledger
         self._restorer = restorer
         self._cancel = cancel
+        self._longest_retention_s = longest_retention_s
         self._may_go_on = may_go_on
         #: What was done, by stage.
         self.counts: Counter[str] = Counter()
@@ -107,7 +110,8 @@ class Rebuild:
                 if exists:
                     self._end_if_marked(found)
                 elif found.stage in {Stage.ENDED, Stage.FINISHED}:
-                    ended.append(found)
+                    if found.ended_s < self._longest_retention_s:
+                        ended.append(found)
                 elif found.stage is Stage.ARRIVING:
                     self.is_unfinished = True
                 else:

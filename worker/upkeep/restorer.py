@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -28,8 +28,6 @@ from worker.upkeep.found import Found, Stage
 from worker.upkeep.storedtakes import stored_takes
 
 logger = logging.getLogger(__name__)
-
-_DAY_S: Final = 86_400.0
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -65,7 +63,7 @@ class Restorer:
         ledger: Restoring,
         store: Store,
         messenger: Messenger,
-        retention_days: int,
+        retention_s: Callable[[State], float],
         identity: Callable[[Recipe], str | None],
         worker: str,
         on_progress: Callable[[], None] = lambda: None,
@@ -76,7 +74,7 @@ class Restorer:
             ledger: where records are put back.
             store: where everything else lies.
             messenger: sends what becomes due; what it cannot send, the reconciler does.
-            retention_days: how long records stay after the end.
+            retention_s: how long a record stays after it has ended like this.
             identity: this process's own engine for a recipe; a guess where S3 does not name the engine.
             worker: this process's name.
             on_progress: called every few hundred segments; what it raises ends the restoration, to be taken up again.
@@ -85,7 +83,7 @@ class Restorer:
         self._ledger = ledger
         self._store = store
         self._messenger = messenger
-        self._retention_s = retention_days * _DAY_S
+        self._retention_s = retention_s
         self._identity = identity
         self._worker = worker
 
@@ -97,8 +95,6 @@ class Restorer:
             ObjectNotFoundError: an object has gone since the listing.
             QueueUnavailableError, StorageUnavailableError: a service cannot be used; repeat it.
         """
-        if found.stage in {Stage.ENDED, Stage.FINISHED} and found.ended_s >= self._retention_s:
-            return False  # its record has expired, as it should
         match found.stage:
             case Stage.ENDED:
                 return self._restore_ended(found)
@@ -161,22 +157,24 @@ class Restorer:
         manifest = self._read(Manifest, manifest_key(found.narration_id))
         if manifest is None:
             raise MalformedMessageError(manifest_key(found.narration_id), "it is no manifest")
-        request = self._request(found)
         fields = {**fields_of_manifest(manifest), "finished_ms": round((time.time() - found.ended_s) * 1000)}
-        stays_s = self._retention_s - found.ended_s
-        answer = self._ledger.restore_ended(request, found.request_key, manifest.state, fields, stays_s=stays_s)
-        return answer.outcome is RestoreOutcome.RESTORED
+        return self._restore_end(found, manifest.state, fields)
 
     def _restore_ended(self, found: Found) -> bool:
         ending = self._read(Ending, ending_key(found.narration_id))
         if ending is None or ending.state is None or not found.request_key:
             return False  # deleted: nothing of it comes back
-        request = self._request(found)
         reasons = {"reason_code": ending.reason_code, "reason": ending.reason}
         fields: dict[str, str | int] = {name: value for name, value in reasons.items() if value}
         fields["finished_ms"] = round(ending.finished_at.timestamp() * 1000)
-        stays_s = self._retention_s - found.ended_s
-        answer = self._ledger.restore_ended(request, found.request_key, ending.state, fields, stays_s=stays_s)
+        return self._restore_end(found, ending.state, fields)
+
+    def _restore_end(self, found: Found, state: State, fields: Mapping[str, str | int]) -> bool:
+        stays_s = self._retention_s(state) - found.ended_s
+        if stays_s <= 0:
+            return False  # its record has expired, as it should
+        request = self._request(found)
+        answer = self._ledger.restore_ended(request, found.request_key, state, fields, stays_s=stays_s)
         return answer.outcome is RestoreOutcome.RESTORED
 
     def _send(self, narration_id: str, dispatch: Dispatch) -> None:

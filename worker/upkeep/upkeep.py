@@ -12,6 +12,7 @@ from redis import Redis, RedisError
 
 from producer.contract.errors import QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import RedisKeys
+from producer.contract.status import State
 from producer.ledger import Ledger
 from producer.ledger.restoring import Restoring
 from producer.messages import Messenger
@@ -34,6 +35,8 @@ PASS_EVERY_S: Final = 2.0
 #: Seconds until a rebuild is begun again that could not be ended, doubled each time up to the longest.
 FIRST_PAUSE_S: Final = 2.0
 LONGEST_PAUSE_S: Final = 60.0
+
+_DAY_S: Final = 86_400.0
 
 
 class Upkeep:
@@ -64,6 +67,10 @@ class Upkeep:
             worker: this process's name.
         """
         keys = RedisKeys(settings.redis_prefix)
+        self._wanted_s = settings.retention_days * _DAY_S
+        # Settings of a version that keeps what failed as long as the rest do not have the second.
+        self._failed_s = getattr(settings, "failed_retention_days", settings.retention_days) * _DAY_S
+        self._longest_retention_s = max(self._wanted_s, self._failed_s)
         self._lock = Lock(redis, f"{settings.redis_prefix}upkeep")
         self._epoch = Epoch(redis, settings.redis_prefix)
         self._keepsakes = Keepsakes(redis, keys, store)
@@ -74,7 +81,7 @@ class Upkeep:
             ledger=restoring,
             store=store,
             messenger=messenger,
-            retention_days=settings.retention_days,
+            retention_s=self._retention_s,
             identity=identity,
             worker=worker,
             on_progress=self._check,
@@ -83,7 +90,7 @@ class Upkeep:
         self._janitor = Janitor(
             store=store,
             records=restoring,
-            retention_days=settings.retention_days,
+            retention_s=self._longest_retention_s,
             upload_grace_s=settings.upload_grace_s,
             sweep=sweep.run_once,
         )
@@ -147,6 +154,7 @@ class Upkeep:
             ledger=self._restoring,
             restorer=self._restorer,
             cancel=self._ledger.cancel,
+            longest_retention_s=self._longest_retention_s,
             may_go_on=self._may_go_on,
         )
         rebuild.run()
@@ -157,6 +165,9 @@ class Upkeep:
         if is_settled:
             self._pause_s = FIRST_PAUSE_S
             self._rebuild_at_s = 0.0
+
+    def _retention_s(self, state: State) -> float:
+        return self._wanted_s if state in {State.SUCCEEDED, State.CANCELLED} else self._failed_s
 
     def _may_go_on(self) -> bool:
         return not self._stop.is_set() and self._lock.hold()

@@ -21,6 +21,13 @@ if BATCH ~= '' then
   redis.call('ZADD', BATCH, place, id)
   redis.call('PEXPIRE', BATCH, batch_ttl_ms)
 end
+
+-- Deadlines begin anew, for nobody knows when its first segment was begun.
+local function set_deadline(field)
+  local timeout_ms = redis.call('HGET', RECORD, field)
+  if timeout_ms then redis.call('HSET', RECORD, 'deadline_ms', NOW + timeout_ms) end
+end
+
 if TERMINAL[new_state] then
   redis.call('PEXPIRE', RECORD, ttl_ms)
   return {'restored', NOW}
@@ -28,7 +35,9 @@ end
 if new_state == 'queued' then
   redis.call('ZADD', WAITING, NOW, PLAN)
   redis.call('ZADD', ACTIVE, created_ms, id)
+  set_deadline('queue_timeout_ms')
   return {'restored', NOW}
 end
-redis.call('HSET', RECORD, 'restoring', 1)
+redis.call('HSET', RECORD, 'restoring', 1, 'begun_ms', NOW)
+set_deadline('run_timeout_ms')
 return {'restoring', NOW}
