@@ -26,11 +26,11 @@ PATIENCE_S: Final = 10.0
 
 
 class Source(Protocol):
-    """Where the segments lie (`producer.storage.ObjectStore`)."""
+    """Where the segments lie (`producer.storage.inventory.BucketInventory`)."""
 
     def get(self, key: str) -> bytes: ...  # noqa: D102
 
-    def get_range(self, key: str, offset: int, length: int) -> bytes: ...  # noqa: D102
+    def get_begin(self, key: str, num_bytes: int) -> bytes: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class SegmentShelf:
         try:
             if self._is_decoding:
                 return _decoded(retrying(lambda: self._source.get(key), deadline_s=PATIENCE_S))
-            data = retrying(lambda: self._source.get_range(key, 0, HEADER_BYTES), deadline_s=PATIENCE_S)
+            data = retrying(lambda: self._source.get_begin(key, HEADER_BYTES), deadline_s=PATIENCE_S)
         except ObjectNotFoundError:
             return "is gone"
         header = read_flac_header(data)

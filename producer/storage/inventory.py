@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from producer.storage.errors import storage_errors
+from botocore.exceptions import ClientError
+
+from producer.storage.errors import error_code, storage_errors
 from producer.storage.store import ObjectStore
 
 
@@ -61,6 +63,22 @@ class BucketInventory(ObjectStore):
                     age_s = (now - entry["LastModified"]).total_seconds()
                     yield StoredObject(self._short(entry["Key"]), entry["Size"], age_s)
 
+    def get_begin(self, key: str, num_bytes: int) -> bytes:
+        """Return the first bytes of an object; fewer where it ends, none of an empty one.
+
+        Raises:
+            ObjectNotFoundError: there is no such object.
+            StorageUnavailableError: S3 cannot be used.
+        """
+        with storage_errors(self._settings, key):
+            try:
+                span = f"bytes=0-{num_bytes - 1}"
+                return self._client.get_object(Bucket=self._bucket, Key=self._full(key), Range=span)["Body"].read()
+            except ClientError as error:
+                if error_code(error) in {"InvalidRange", "416"}:
+                    return b""
+                raise
+
     def list_uploads(self) -> Iterator[BegunUpload]:
         """Yield the multipart uploads under our prefix that were begun and not finished.
 
@@ -83,10 +101,6 @@ class BucketInventory(ObjectStore):
         Raises:
             StorageUnavailableError: S3 cannot be used.
         """
-        from botocore.exceptions import ClientError
-
-        from producer.storage.errors import error_code
-
         with storage_errors(self._settings):
             try:
                 self._client.abort_multipart_upload(

@@ -19,7 +19,7 @@ from producer.ledger.restoring import Restoring
 from producer.rebuilding import epoch_key
 from producer.requestpack import packs_of
 from producer.storage.inventory import BucketInventory
-from worker.upkeep import found
+from worker.upkeep import found, storedtakes
 from worker.upkeep.epoch import Epoch
 from worker.upkeep.keepsakes import Keepsakes
 from worker.upkeep.lock import Lock
@@ -104,6 +104,36 @@ def test_a_narration_goes_on_where_it_was_and_no_finished_segment_is_spoken_agai
     assert len(farm.engine.spoken) == len(set(farm.engine.spoken)) == 12
     assert farm.engine.spoken[:4] == spoken
     assert_whole(farm)
+
+
+def test_a_stored_segment_that_is_no_audio_is_spoken_again(farm, rebuilder):
+    narration_id = farm.begin(4, 3)
+    rebuilder.keepsakes.run_once()
+    takes = farm.ledger.takes(narration_id)
+    farm.store.put(takes[0].key, b"", "audio/flac")
+    farm.store.put(takes[1].key, b"cut", "audio/flac")
+    rebuilder.empty()
+    rebuilder.rebuild()
+    assert set(farm.ledger.takes(narration_id)) == {2}
+    farm.speak(narration_id, range(4))
+    farm.assembler.run(narration_id)
+    assert_whole(farm)
+
+
+def test_the_search_ends_where_more_segments_are_missing_than_a_window_holds(farm, rebuilder, monkeypatch):
+    """What lies behind such a gap is found by the worker that takes it up."""
+    monkeypatch.setattr(storedtakes, "STEP", 2)
+    monkeypatch.setattr(storedtakes, "MAX_WINDOW", 4)
+    first, second = farm.begin(12), farm.begin(12, seed=1)
+    farm.speak(first, [0, 5, 7])  # never more than four in a row are missing
+    farm.speak(second, [0, 7])
+    rebuilder.keepsakes.run_once()
+    rebuilder.empty()
+    rebuilder.rebuild()
+    assert set(farm.ledger.takes(first)) == {0, 5, 7}
+    assert set(farm.ledger.takes(second)) == {0}
+    farm.speak(second, range(12))
+    assert len(farm.engine.spoken) == 3 + 12
 
 
 def test_what_was_found_is_what_would_have_been_reused(farm, rebuilder):

@@ -33,9 +33,11 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 class Store(Protocol):
-    """Objects in S3 (`producer.storage.ObjectStore`)."""
+    """Objects in S3 (`producer.storage.inventory.BucketInventory`)."""
 
     def get(self, key: str) -> bytes: ...  # noqa: D102
+
+    def get_begin(self, key: str, num_bytes: int) -> bytes: ...  # noqa: D102
 
     def get_range(self, key: str, offset: int, length: int) -> bytes: ...  # noqa: D102
 

@@ -15,6 +15,7 @@ from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import EngineName
 from producer.flacfile import HEADER_BYTES, read_flac_header
+from producer.ledger import MAX_WINDOW
 from producer.storage import ObjectNotFoundError, retrying
 from worker.engine.request import SegmentRequest, VoiceReference, segment_seed
 from worker.narration.recipe import Recipe
@@ -30,13 +31,15 @@ PATIENCE_S: Final = 20.0
 
 
 class Source(Protocol):
-    """Where the segments lie (`producer.storage.ObjectStore`)."""
+    """Where the segments lie (`producer.storage.inventory.BucketInventory`)."""
 
-    def get_range(self, key: str, offset: int, length: int) -> bytes: ...  # noqa: D102
+    def get_begin(self, key: str, num_bytes: int) -> bytes: ...  # noqa: D102
 
 
 def stored_takes(source: Source, recipe: Recipe, engine_identity: str, worker: str) -> Iterator[dict[int, TakeFacts]]:
     """Yield the takes that are stored, for `STEP` segments at a time, in order.
+
+    Ends where more segments than a window holds are not there: those behind it were not sent yet.
 
     Args:
         source: the bucket.
@@ -53,7 +56,7 @@ def stored_takes(source: Source, recipe: Recipe, engine_identity: str, worker: s
         request = _request(recipe, index)
         key = segment_key(request.content_hash(engine_identity))
         try:
-            data = retrying(lambda: source.get_range(key, 0, HEADER_BYTES), deadline_s=PATIENCE_S)
+            data = retrying(lambda: source.get_begin(key, HEADER_BYTES), deadline_s=PATIENCE_S)
         except ObjectNotFoundError:
             return None
         header = read_flac_header(data)
@@ -72,10 +75,15 @@ def stored_takes(source: Source, recipe: Recipe, engine_identity: str, worker: s
         )
 
     with ThreadPoolExecutor(NUM_READERS, thread_name_prefix="rebuild") as readers:
+        num_empty = 0
         for start in range(0, len(recipe.texts), STEP):
+            if num_empty * STEP >= MAX_WINDOW:
+                return
             indexes = range(start, min(start + STEP, len(recipe.texts)))
-            found = zip(indexes, readers.map(look, indexes), strict=True)
-            yield {index: take for index, take in found if take is not None}
+            looked_up = zip(indexes, readers.map(look, indexes), strict=True)
+            found = {index: take for index, take in looked_up if take is not None}
+            num_empty = 0 if found else num_empty + 1
+            yield found
 
 
 def _request(recipe: Recipe, index: int) -> SegmentRequest:
