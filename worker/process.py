@@ -191,7 +191,7 @@ class WorkerProcess:
             settings=settings,
             redis=redis,
             ledger=ledger,
-            restoring=Restoring(redis, settings, window=settings.window),
+            restoring=Restoring(redis, settings),
             store=inventory_store(settings),
             messenger=messenger,
             identity=self._own_identity,

@@ -16,7 +16,7 @@ from producer.contract.narration import NarrationRequest
 from producer.contract.status import State
 from producer.ledger.access import DAY_MS, LedgerAccess
 from producer.ledger.items import check_item
-from producer.ledger.outcomes import Dispatch, NewNarration
+from producer.ledger.outcomes import NewNarration
 from producer.ledger.record import fields_of
 from producer.ledger.scripting import Call
 
@@ -100,14 +100,14 @@ class Restoring(LedgerAccess):
                 return False
         return True
 
-    def restore_ready(self, narration_id: str, *, cursor: int) -> Dispatch:
-        """Let a narration go on; what is named is to be sent.
+    def restore_ready(self, narration_id: str, *, cursor: int) -> bool:
+        """Let a narration go on, unless it has ended meanwhile; the reconciler sends what is due.
 
         Args:
             narration_id: which one.
             cursor: every segment below it was put back by `restore_takes`; the others were never sent.
         """
-        return Dispatch.from_reply(self._run("restore_ready", narration_id, narration_id, cursor, self._window))
+        return bool(self._run("restore_ready", narration_id, narration_id, cursor))
 
     def _restore(
         self, new: NarrationRequest, request_ref: str, state: State, fields: Mapping[str, str | int], *, stays_ms: int

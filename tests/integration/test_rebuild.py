@@ -68,6 +68,8 @@ class Rebuilder:
             may_go_on=may_go_on,
         )
         walk.run()
+        for narration_id in self._farm.ledger.active():
+            self._farm.ledger.reconcile(narration_id, grace_s=60.0, heads={})
         return walk
 
 

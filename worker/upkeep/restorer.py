@@ -17,9 +17,7 @@ from producer.contract.errors import MalformedMessageError
 from producer.contract.keys import manifest_key, request_key
 from producer.contract.manifest import Manifest, ManifestSegment, TakeFacts
 from producer.contract.narration import NarrationRequest
-from producer.contract.routing import Priority
 from producer.contract.status import State
-from producer.ledger import Dispatch
 from producer.ledger.restoring import RestoreOutcome, Restoring
 from producer.storage import ObjectNotFoundError
 from worker.narration.recipe import Recipe
@@ -51,10 +49,6 @@ class Messenger(Protocol):
 
     def send_plan(self, ids_and_sent_ms: Iterable[tuple[str, int]]) -> None: ...  # noqa: D102
 
-    def send_segments(self, narration_id: str, items: list[str], priority: Priority, sent_ms: int) -> None: ...  # noqa: D102
-
-    def send_assemble(self, narration_id: str, sent_ms: int) -> None: ...  # noqa: D102
-
 
 class Restorer:
     """Restores narrations, one at a time."""
@@ -75,7 +69,7 @@ class Restorer:
         Args:
             ledger: where records are put back.
             store: where everything else lies.
-            messenger: sends what becomes due; what it cannot send, the reconciler does.
+            messenger: sends the plans; everything else is sent by the reconciler.
             retention_s: how long a record stays after it has ended like this.
             identity: this process's own engine for a recipe; a guess where S3 does not name the engine.
             worker: this process's name.
@@ -138,7 +132,8 @@ class Restorer:
         sent_before: Mapping[int, TakeFacts | None] = {index: takes.get(index) for index in range(cursor)}
         if not self._ledger.restore_takes(request.id, sent_before):
             return False
-        self._send(request.id, self._ledger.restore_ready(request.id, cursor=cursor))
+        if not self._ledger.restore_ready(request.id, cursor=cursor):
+            return False
         counts = {"num_segments": len(plan.segments), "num_done": len(takes)}
         logger.info("narration_restored", extra={"narration_id": request.id, **counts})
         return True
@@ -178,12 +173,6 @@ class Restorer:
         request = self._request(found)
         answer = self._ledger.restore_ended(request, found.request_key, state, fields, stays_s=stays_s)
         return answer.outcome is RestoreOutcome.RESTORED
-
-    def _send(self, narration_id: str, dispatch: Dispatch) -> None:
-        if dispatch.items:
-            self._messenger.send_segments(narration_id, dispatch.items, dispatch.priority, dispatch.sent_ms)
-        if dispatch.needs_assembly:
-            self._messenger.send_assemble(narration_id, dispatch.sent_ms)
 
     def _request(self, found: Found) -> NarrationRequest:
         request = read_request(self._store, found.request_key)
