@@ -27,7 +27,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def farm(stack, tmp_path_factory) -> Iterator[HandFarm]:
+def shared_farm(stack, tmp_path_factory) -> Iterator[HandFarm]:
     """One farm for all tests that spoil one narration of it; they are about that narration alone."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     with pytest.MonkeyPatch.context() as environment:
@@ -42,6 +42,14 @@ def farm(stack, tmp_path_factory) -> Iterator[HandFarm]:
 
 
 @pytest.fixture
+def farm(shared_farm) -> Iterator[HandFarm]:
+    """The shared farm; what the test has left in its ledger is forgotten."""
+    yield shared_farm
+    for key in shared_farm.redis.scan_iter(match=f"{shared_farm.settings.redis_prefix}*", count=1_000):
+        shared_farm.redis.delete(key)
+
+
+@pytest.fixture
 def own_farm(settings, tmp_path: Path) -> Iterator[HandFarm]:
     """A farm of the test's own, where it may look at everything."""
     made = HandFarm(settings, tmp_path)
@@ -50,7 +58,7 @@ def own_farm(settings, tmp_path: Path) -> Iterator[HandFarm]:
     made.auditor.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def keys(farm) -> RedisKeys:
     return RedisKeys(farm.settings.redis_prefix)
 

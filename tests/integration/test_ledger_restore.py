@@ -70,10 +70,13 @@ def test_a_narration_goes_on_where_it_was(ledger, restoring, redis_client, setti
     places = Places(redis_client, settings, narration_id)
     assert ledger.active() == []  # the reconciler does not look at it yet
     assert restoring.exist([narration_id]) == [False]
-    assert claim(ledger, narration_id, "0").outcome is ClaimOutcome.DONE
+    for item in ("plan", "0", "assemble"):  # messages of before
+        assert claim(ledger, narration_id, item).outcome is ClaimOutcome.DONE
     found = {0: take(), 1: None, 2: take(seconds=2.0), 3: None, 4: take()}
     assert restoring.restore_takes(narration_id, found)
+    assert claim(ledger, narration_id, "1").outcome is ClaimOutcome.DONE
     assert restoring.restore_takes(narration_id, found)  # the reply was lost
+    assert places.waiting() == {}
     assert restoring.restore_ready(narration_id, cursor=5)
     assert restoring.restore_ready(narration_id, cursor=0)  # the reply was lost
     assert sent_by_reconciler(ledger, narration_id) == ["1", "3", "5", "6"]

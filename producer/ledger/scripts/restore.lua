@@ -15,7 +15,9 @@ if state then
   return {'exists', NOW}
 end
 
-redis.call('HSET', RECORD, 'id', id, 'state', new_state, 'created_ms', created_ms, 'restored_ms', NOW, unpack(ARGV, 7))
+-- Until its segments are there no script may send any, whoever comes with a message of before: none does in this state.
+local first_state = new_state == 'running' and 'finalizing' or new_state
+redis.call('HSET', RECORD, 'id', id, 'state', first_state, 'created_ms', created_ms, 'restored_ms', NOW, unpack(ARGV, 7))
 redis.call('ZADD', NARRATIONS, created_ms, id)
 if BATCH ~= '' then
   redis.call('ZADD', BATCH, place, id)

@@ -10,6 +10,7 @@ local id, first_unsent = ARGV[1], ARGV[2]
 if not is_open() then return 0 end
 if redis.call('HDEL', RECORD, 'restoring') == 0 then return 1 end
 
+set_state('running')
 redis.call('HSET', RECORD, 'cursor', first_unsent)
 redis.call('ZADD', ACTIVE, redis.call('HGET', RECORD, 'created_ms'), id)
 log('restored', PLAN, {num_segments = num_segments})

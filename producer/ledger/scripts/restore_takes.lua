@@ -6,7 +6,7 @@
 -- ARGV  segment index, its take's facts as JSON ('' if there is none and it was sent before), ...
 -- Returns 1, or 0 if the narration is not being restored (any more).
 
-if state ~= 'running' or redis.call('HEXISTS', RECORD, 'restoring') == 0 then return 0 end
+if not is_open() or redis.call('HEXISTS', RECORD, 'restoring') == 0 then return 0 end
 
 for at = 1, #ARGV, 2 do
   local item, take = ARGV[at], ARGV[at + 1]
