@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from producer.audit.report import Invariant, Report
 
-#: Entries up to which the ledger keeps a log whole: that many, and 16 for each segment.
+#: Entries up to which the ledger keeps a log whole: that many, and 16 for each segment, and never more than the last.
 _FREE_ENTRIES: Final = 1_000
 _ENTRIES_PER_SEGMENT: Final = 16
+_MAX_ENTRIES: Final = 100_000
 
 _REMEDY: Final = "report it with the narration's takes.jsonl: a stale token was accepted, or an accepted one forgotten"
 
@@ -38,7 +39,7 @@ def check_history(
         max_deaths: processes that may end while they work on one item.
         report: takes what is found.
     """
-    if not log or len(log) >= _FREE_ENTRIES + _ENTRIES_PER_SEGMENT * num_segments:
+    if not log or len(log) >= min(_MAX_ENTRIES, _FREE_ENTRIES + _ENTRIES_PER_SEGMENT * num_segments):
         return  # a log that is full has stopped in the middle and proves nothing
     accepted: Counter[str] = Counter()
     events: Counter[str] = Counter()

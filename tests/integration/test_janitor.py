@@ -17,6 +17,7 @@ from producer.endings import mark_ended
 from producer.ledger import NewNarration
 from producer.ledger.restoring import Restoring
 from producer.requestpack import packs_of
+from producer.storage import StorageRefusedError
 from producer.storage.inventory import BegunUpload, BucketInventory, StoredObject
 from worker.upkeep import janitor as janitor_module
 from worker.upkeep.janitor import Janitor
@@ -115,6 +116,20 @@ def test_a_large_bucket_is_gone_through_step_by_step(farm, bucket, janitor, monk
     assert sum(steps) == 10
     assert max(steps) <= 3
     assert list(farm.store.list_keys("narrations/")) == []
+
+
+def test_what_the_keys_do_not_allow_is_left_out_and_said_once(farm, bucket, janitor, monkeypatch, caplog):
+    """A worker with narrow rights leaves uploads to the bucket's own rule and goes on with the rest."""
+
+    def refuse() -> Iterator[BegunUpload]:
+        raise StorageRefusedError("s3", "the credentials do not give the right to do this")
+
+    monkeypatch.setattr(bucket, "list_uploads", refuse)
+    farm.store.put(request_key(new_id()), b"{}", "application/json")
+    bucket.aged_by_s = 9 * DAY_S
+    assert dict(janitor.run_once()) == {"narration_objects": 1}
+    assert not janitor.run_once()
+    assert [record.what for record in caplog.records if record.message == "clearing_refused"] == ["uploads"]
 
 
 @pytest.mark.parametrize("is_split", [True, False])

@@ -14,6 +14,7 @@ from itertools import groupby, islice
 from typing import Final, Protocol
 
 from producer.contract.keys import is_id
+from producer.storage import StorageRefusedError
 from producer.storage.inventory import BegunUpload, StoredObject
 from worker.upkeep.packs import lines_of, packs_in
 
@@ -70,6 +71,7 @@ class Janitor:
         self._upload_grace_s = upload_grace_s
         self._sweep = sweep
         self._resume_after: str | None = None
+        self._refused: set[str] = set()
 
     def run_once(self) -> Counter[str]:
         """Do one step and return how much of what was removed.
@@ -77,15 +79,25 @@ class Janitor:
         Raises:
             QueueUnavailableError, StorageUnavailableError: a service cannot be used; the next step begins again.
         """
-        removed: Counter[str] = Counter()
+        duties = {"narration_objects": self._remove_abandoned, "segments": self._sweep}
         if self._resume_after is None:  # a new round
-            removed["uploads"] = self._abort_uploads()
-            removed["packs"] = self._remove_packs()
-        removed["narration_objects"] = self._remove_abandoned()
-        removed["segments"] = self._sweep()
-        if removed := +removed:
+            duties = {"uploads": self._abort_uploads, "packs": self._remove_packs, **duties}
+        removed = +Counter({name: self._do(name, duty) for name, duty in duties.items()})
+        if removed:
             logger.info("cleared_away", extra={f"num_{name}": number for name, number in removed.items()})
         return removed
+
+    def _do(self, name: str, duty: Callable[[], int]) -> int:
+        """Do one duty, unless S3 has said that this process may not: careful keys may lack the rights."""
+        if name in self._refused:
+            return 0
+        try:
+            return duty()
+        except StorageRefusedError as error:
+            self._refused.add(name)
+            self._resume_after = None
+            logger.warning("clearing_refused", extra={"what": name, "reason": str(error)})
+            return 0
 
     def _abort_uploads(self) -> int:
         old = [upload for upload in self._store.list_uploads() if upload.age_s >= self._upload_grace_s]
