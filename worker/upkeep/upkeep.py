@@ -20,6 +20,7 @@ from producer.storage.inventory import BucketInventory
 from worker.narration.recipe import Recipe
 from worker.settings import WorkerSettings
 from worker.upkeep.epoch import Epoch
+from worker.upkeep.found import SUBMIT_GRACE_S
 from worker.upkeep.janitor import Janitor
 from worker.upkeep.keepsakes import Keepsakes
 from worker.upkeep.lock import Lock
@@ -162,9 +163,8 @@ class Upkeep:
         counts = {f"num_{stage}": number for stage, number in sorted(rebuild.counts.items())}
         fields = {"is_settled": is_settled, "took_s": round(time.monotonic() - begun_s, 3), **counts}
         logger.log(logging.WARNING if counts else logging.INFO, "ledger_rebuilt", extra=fields)
-        if is_settled:
-            self._pause_s = FIRST_PAUSE_S
-            self._rebuild_at_s = 0.0
+        self._pause_s = FIRST_PAUSE_S
+        self._rebuild_at_s = time.monotonic() + (SUBMIT_GRACE_S / 3 if rebuild.is_unfinished else 0.0)
 
     def _retention_s(self, state: State) -> float:
         return self._wanted_s if state in {State.SUCCEEDED, State.CANCELLED} else self._failed_s
