@@ -19,6 +19,7 @@ from producer.contract.keys import RedisKeys
 from producer.contract.narration import EngineName
 from producer.contract.routing import Role, transport_options
 from producer.ledger import MAX_WINDOW, Ledger
+from producer.ledger.restoring import Restoring
 from producer.messages import Messenger, oldest_sent_ms, producer_app
 from producer.storage import ObjectStore
 from worker import runtime
@@ -27,7 +28,7 @@ from worker.codec import SegmentCodec
 from worker.engine.protocol import Engine
 from worker.engine.selection import build_engine, choose_engine
 from worker.engineset import EngineSet
-from worker.errors import ENGINE_FAULT_STATUS
+from worker.errors import ENGINE_FAULT_STATUS, EngineUnavailableError
 from worker.handover import hand_over
 from worker.heartbeat import Heartbeat
 from worker.narration.assembling import Assembler
@@ -35,14 +36,15 @@ from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
 from worker.narration.lease import Lease, LeaseBook
 from worker.narration.planning import Planner
-from worker.narration.recipe import RecipeShelf
+from worker.narration.recipe import Recipe, RecipeShelf
 from worker.narration.synthesis import Synthesizer
 from worker.pulse import Pulse, clear_dead
 from worker.reconciler import Reconciler
 from worker.runtime import Runtime
-from worker.services import patient_redis, quick_redis, wait_for_redis, wait_for_storage
+from worker.services import inventory_store, patient_redis, quick_redis, wait_for_redis, wait_for_storage
 from worker.settings import WorkerSettings
 from worker.text import split
+from worker.upkeep import Upkeep
 from worker.voices import VoiceShelf
 
 logger = logging.getLogger(__name__)
@@ -71,6 +73,7 @@ class WorkerProcess:
         self._engines = EngineSet(self._choose_engine(), self._small_engines())
         self._heartbeat: Heartbeat | None = None
         self._reconciler: Reconciler | None = None
+        self._upkeep: Upkeep | None = None
         #: What the process ends with: not 0 once its engine is broken.
         self.exit_status = 0
 
@@ -185,8 +188,29 @@ class WorkerProcess:
             keys=self._keys,
             grace_s=settings.lost_after_s,
         )
+        self._upkeep = Upkeep(
+            settings=settings,
+            redis=redis,
+            ledger=ledger,
+            restoring=Restoring(redis, settings),
+            store=inventory_store(settings),
+            messenger=messenger,
+            identity=self._own_identity,
+            worker=self.name,
+        )
         self._heartbeat.start()
         self._reconciler.start()
+        self._upkeep.start()
+
+    def _own_identity(self, recipe: Recipe) -> str | None:
+        """Return the identity of this process's own engine if that could speak a recipe."""
+        primary = self._engines.primary
+        if primary is None or recipe.engine not in {EngineName.AUTO, primary.name}:
+            return None
+        try:
+            return primary.identity(recipe.model)
+        except EngineUnavailableError:
+            return None
 
     def serve(self) -> None:
         """Say that work is taken from now on."""
@@ -199,6 +223,8 @@ class WorkerProcess:
         """Let go of everything; safe to call twice."""
         if self._reconciler is not None:
             self._reconciler.stop()
+        if self._upkeep is not None:
+            self._upkeep.stop()
         self._engines.close(timeout_s=1.0)
         if self._heartbeat is not None:
             self._heartbeat.stop()

@@ -15,6 +15,7 @@ from redis import Redis
 from producer.connection import check_redis, connect_redis, redis_errors
 from producer.contract.errors import QueueUnavailableError, StorageUnavailableError
 from producer.storage import ObjectStore
+from producer.storage.inventory import BucketInventory
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,11 @@ def wait_for_storage(settings: WorkerSettings, num_threads: int) -> ObjectStore:
     )
     _wait_for(lambda: _check_storage(settings, store), settings.start_wait_s)
     return store
+
+
+def inventory_store(settings: WorkerSettings) -> BucketInventory:
+    """Return the object store of the upkeep, which lists and clears, on connections of its own."""
+    return BucketInventory.connect(settings, connect_timeout_s=5, read_timeout_s=30, max_attempts=3)
 
 
 def _check_redis(settings: WorkerSettings) -> None:

@@ -76,3 +76,11 @@ class WorkerSettings(Settings):
 
     #: Seconds that the test engine takes for each segment, one at a time, as a GPU would; 0: as fast as it can.
     tone_segment_s: Annotated[float, Field(ge=0, le=60)] = 0.0
+
+    #: Seconds between two steps of the janitor, each a bounded number of objects.
+    janitor_every_s: Annotated[float, Field(ge=1, le=86_400)] = 60.0
+    #: Seconds after which a multipart upload that has not ended belongs to nobody.
+    upload_grace_s: Annotated[float, Field(ge=60, le=2_592_000)] = 86_400.0
+    #: Days after which stored segments that no manifest names are removed; None: they stay, and a text that is
+    #: narrated again costs nothing.
+    keep_segments_days: Annotated[int, Field(ge=1, le=3_650)] | None = None

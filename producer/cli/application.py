@@ -14,14 +14,28 @@ from typing import Annotated, Final
 
 import typer
 
-from producer.cli import doctor, fetch, follow, listing, models, narrate, output, submit, up, voices, worker
+from producer.cli import (
+    audit,
+    doctor,
+    fetch,
+    follow,
+    listing,
+    models,
+    narrate,
+    output,
+    rebuild,
+    submit,
+    up,
+    voices,
+    worker,
+)
 from producer.contract.errors import ChatterqueueError, ExitCode
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug; 2 wrong arguments; 3 the input was refused, nothing was queued; 4 no such narration "
     "or voice; 5 Redis or S3 cannot be reached; 6 the narration did not succeed or has not ended; 7 the idempotency "
     "key belongs to other content; 8 settings, credentials or models cannot be used; 9 still running when the time "
-    "was over; 130 interrupted."
+    "was over; 10 an audit found a promise broken; 130 interrupted."
 )
 
 app = typer.Typer(
@@ -46,6 +60,8 @@ _COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "list": listing.list_narrations,
     "worker": worker.worker,
     "doctor": doctor.doctor,
+    "audit": audit.audit,
+    "rebuild": rebuild.rebuild,
 }
 _VOICE_COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "add": voices.add,

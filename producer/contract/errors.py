@@ -46,6 +46,7 @@ class ExitCode(IntEnum):
     CONFLICT = 7  #: the idempotency key belongs to other content
     CONFIGURATION = 8  #: settings, credentials, models or the embedded stack are not usable
     TIMEOUT = 9  #: still running when the time to wait was over
+    VIOLATED = 10  #: an audit found a promise broken
     INTERRUPTED = 130  #: Ctrl-C
 
 

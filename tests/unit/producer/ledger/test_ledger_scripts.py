@@ -15,6 +15,7 @@ NAMES = sorted(file.name.removesuffix(".lua") for file in FOLDER.iterdir() if fi
 
 def test_every_script_is_there() -> None:
     calls = "create read cancel claim renew planned complete fail release reopen commit reconcile delete"
+    calls += " restore restore_takes restore_ready"
     assert sorted(calls.split()) == NAMES
 
 
