@@ -1,0 +1,22 @@
+"""All rows together, and the choice among them."""
+
+from __future__ import annotations
+
+from bench.chaos.rows import ROWS, Row, kills
+
+#: Imported for the rows that they put into the matrix.
+MODULES = (kills,)
+
+
+def chosen(numbers: str, *, is_short: bool) -> list[Row]:
+    """Return the rows with these numbers; without any, those of the form.
+
+    Raises:
+        SystemExit: no row has such a number.
+    """
+    if not numbers:
+        return [row for row in ROWS.values() if row.is_short or not is_short]
+    unknown = [number for number in numbers.split(",") if number not in ROWS]
+    if unknown:
+        raise SystemExit(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    return [ROWS[number] for number in numbers.split(",")]
