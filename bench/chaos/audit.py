@@ -211,7 +211,7 @@ class _Audit:
 
 
 def _unfinished_uploads(settings: Settings) -> list[str]:
-    client = boto3.client(
+    client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,
         region_name=settings.s3_region,

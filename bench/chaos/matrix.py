@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.chaos.rows import ROWS, Row, kills
+from bench.chaos.rows import ROWS, Row, crashes, disk, kills, network, poison, producers, queue, redis, storage
 
 #: Imported for the rows that they put into the matrix.
-MODULES = (kills,)
+MODULES = (kills, crashes, poison, producers, queue, redis, network, storage, disk)
 
 
 def chosen(numbers: str, *, is_short: bool) -> list[Row]:

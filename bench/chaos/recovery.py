@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 #: Events that end a claim by its own worker.
 _ENDS = frozenset({"completed", "released", "retried", "failed"})
 
-#: Events by which an item goes on.
-_GOES_ON = frozenset({"claimed", "exhausted", "poisoned", "failed"})
+#: Events by which an item goes on, and those by which it is at least offered again.
+GOES_ON = frozenset({"claimed", "exhausted", "poisoned", "failed"})
+IS_OFFERED = GOES_ON | {"expired"}
 
 
-def recoveries_s(logs: Iterable[Sequence[Mapping[str, Any]]], killed: Mapping[int, float]) -> list[float]:
+def recoveries_s(
+    logs: Iterable[Sequence[Mapping[str, Any]]], killed: Mapping[int, float], events: Set[str] = GOES_ON
+) -> list[float]:
     """Return for each item that a process held when it died the seconds until it was taken up again.
 
     Args:
         logs: of narrations, each in the order of its events.
         killed: process id -> Unix second of its death or of its freezing.
+        events: what counts as being taken up.
     """
     found = []
     for log in logs:
@@ -32,7 +36,7 @@ def recoveries_s(logs: Iterable[Sequence[Mapping[str, Any]]], killed: Mapping[in
             later = (
                 after["at_ms"] / 1000 - died_s
                 for after in log[at + 1 :]
-                if after["item"] == entry["item"] and after["event"] in _GOES_ON
+                if after["item"] == entry["item"] and after["event"] in events
             )
             wait_s = next(later, None)
             if wait_s is not None:

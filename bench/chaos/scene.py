@@ -20,7 +20,7 @@ from bench.chaos.executions import read_executions
 from bench.chaos.fleet import Fleet, Worker
 from bench.chaos.orders import Orders
 from bench.chaos.outcome import Outcome
-from bench.chaos.recovery import percentile, recoveries_s
+from bench.chaos.recovery import IS_OFFERED, percentile, recoveries_s
 from bench.chaos.servers import Servers
 from producer import Client, Settings
 from producer.contract.status import NarrationStatus, State
@@ -69,7 +69,7 @@ class Scene:
             "CHATTERQUEUE_ENGINE": "tone",
             "CHATTERQUEUE_LEASE_S": str(self.lease_s),
             "CHATTERQUEUE_LOST_AFTER_S": str(self.scale.of(15, 3)),
-            "CHATTERQUEUE_WINDOW": "256",
+            "CHATTERQUEUE_WINDOW": "160",
         }
 
     def client_through(self, **ports: int) -> Client:
@@ -171,6 +171,8 @@ class Scene:
         )
         done = read_executions(self.folder / "executions", self.fleet.killed_s)
         self.recoveries += recoveries_s(finding.logs.values(), self.fleet.killed)
+        if offers := recoveries_s(finding.logs.values(), self.fleet.killed, IS_OFFERED):
+            outcome.figures["offered_again_p99_s"] = _rounded(percentile(offers, 99))
         outcome.acknowledged = len(self.acknowledged)
         outcome.terminal = finding.num_terminal
         outcome.lost = finding.num_lost

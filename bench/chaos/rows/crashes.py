@@ -1,0 +1,72 @@
+"""Processes that die at chosen points of the code: row 3. The points are listed in `bench.chaos.inside`."""
+
+from __future__ import annotations
+
+from bench.chaos import submitter
+from bench.chaos.rows import row
+from bench.chaos.scene import Scene
+from producer import State
+
+#: Points that every segment passes, those that every narration passes, and those of a producer.
+SEGMENT_POINTS = (
+    "claim.before",
+    "claim.after",
+    "synthesis.middle",
+    "encode.after",
+    "put.before",
+    "put.after",
+    "complete.before",
+    "complete.after",
+    "ack.before",
+)
+ENDING_POINTS = ("planned.after", "audio.after", "commit.before", "commit.after")
+SUBMIT_POINTS = ("put", "create", "send")
+
+#: Segments of a WAV file that is larger than one part of an upload.
+NUM_SEGMENTS_OF_TWO_PARTS = 400
+
+
+@row("3", "death at 16 points of the code, each the first, second and third time")
+def crash_points(scene: Scene) -> None:
+    """Each point is played alone, on a narration of its own, by one worker whose supervisor starts another process."""
+    scene.lease_s = 3.0
+    passes = scene.scale.of([1, 2, 3], [1])
+    points = scene.scale.of(SEGMENT_POINTS + ENDING_POINTS, ("put.after", "complete.after", "commit.before"))
+    for point in points:
+        _play(scene, point, passes if point in SEGMENT_POINTS else passes[:1], num_segments=6)
+    if scene.scale.is_full:
+        _play(scene, "part.after", passes[:1], num_segments=NUM_SEGMENTS_OF_TWO_PARTS, format="wav")
+    for point in SUBMIT_POINTS:
+        _die_in_submit(scene, point)
+
+
+def _play(scene: Scene, point: str, passes: list[int], *, num_segments: int, **fields: str) -> None:
+    environment = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3"}
+    num_before = len(_crashes(scene))
+    scene.start_worker(0.01, crash_at={point: passes}, environment=environment)
+    narration_id = scene.submit(scene.book(num_segments, point), **fields)
+    scene.wait_for_all(120)
+    num_crashes = len(_crashes(scene)) - num_before
+    scene.outcome.num_faults += num_crashes
+    scene.expect(num_crashes > 0, f"no process passed the point {point}")
+    scene.expect_state(narration_id, State.SUCCEEDED)
+    for worker in list(scene.fleet.workers):
+        scene.fleet.kill(worker)
+
+
+def _crashes(scene: Scene) -> list[str]:
+    return [path.name for path in scene.folder.glob("crashed-*")]
+
+
+def _die_in_submit(scene: Scene, point: str) -> None:
+    book = scene.book(3, f"submit {point}")
+    narration = {"text": book.text, "engine": "tone", "format": "flac", "idempotency_key": f"{scene.seed} {point}"}
+    died = submitter.start(scene.environment(), [narration], crash=f"{point}:1")
+    scene.expect(submitter.ids_from(died) == [], f"a producer outlived the point {point}")
+    scene.outcome.num_faults += 1
+    (narration_id,) = submitter.ids_from(submitter.start(scene.environment(), [narration]))
+    scene.acknowledge(narration_id, book)
+    worker = scene.start_worker(0.01)
+    scene.wait_for_all(60)
+    scene.expect_state(narration_id, State.SUCCEEDED)
+    scene.fleet.kill(worker)
