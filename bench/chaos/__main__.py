@@ -73,8 +73,7 @@ def play(rows: Sequence[Row], seed: str, scale: Scale) -> list[Outcome]:
                     where = folder / f"row-{row.number}"
                     with playing(outcome, servers, where, seed=f"{seed}-{row.number}", scale=scale) as scene:
                         row.play(scene)
-            except Exception as error:
-                # A row that breaks is a row that fails; the others are still played.
+            except Exception as error:  # noqa: BLE001 - a row that breaks has failed; the others are still played
                 traceback.print_exc()
                 outcome.violations.append(f"{type(error).__name__}: {error}")
             outcomes.append(outcome)

@@ -10,6 +10,8 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import boto3
@@ -59,6 +61,7 @@ def audit(
     *,
     seen_ends: Mapping[str, State],
     are_gaps_allowed: bool = False,
+    max_attempts: int = MAX_ATTEMPTS,
 ) -> Finding:
     """Check every narration whose submit was acknowledged.
 
@@ -67,8 +70,31 @@ def audit(
         acknowledged: narration id -> what is to be heard.
         seen_ends: final states that were seen before; none may have changed.
         are_gaps_allowed: whether the row itself uses up attempts; else a gap that is no poison's is a violation.
+        max_attempts: claims of one segment that the row's workers allow.
     """
-    return _Audit(settings, acknowledged, seen_ends, are_gaps_allowed=are_gaps_allowed).run()
+    finding = _Audit(
+        settings, acknowledged, seen_ends, are_gaps_allowed=are_gaps_allowed, max_attempts=max_attempts
+    ).run()
+    if find_spec("producer.audit") is not None:
+        finding.violations += _violations_by_product(settings, list(acknowledged), max_attempts)
+    return finding
+
+
+def _violations_by_product(settings: Settings, acknowledged_ids: list[str], max_attempts: int) -> list[str]:
+    """Return what `chatterqueue audit` finds: it looks at the places in Redis and at leftovers more closely."""
+    product = import_module("producer.audit")
+    scope = product.Scope(
+        is_at_rest=True,
+        acknowledged_ids=acknowledged_ids,
+        canary=CANARY,
+        max_attempts=max_attempts,
+        max_deaths=max_attempts if max_attempts > MAX_ATTEMPTS else MAX_KILLS,
+    )
+    auditor = product.Audit(settings)
+    try:
+        return [f"audit: {violation}" for violation in auditor.run(scope).violations]
+    finally:
+        auditor.close()
 
 
 class _Audit:
@@ -81,11 +107,13 @@ class _Audit:
         seen_ends: Mapping[str, State],
         *,
         are_gaps_allowed: bool,
+        max_attempts: int,
     ) -> None:
         self._settings = settings
         self._acknowledged = acknowledged
         self._seen_ends = seen_ends
         self._are_gaps_allowed = are_gaps_allowed
+        self._max_attempts = max_attempts
         self._redis = connect_redis(settings)
         self._ledger = Ledger(self._redis, settings)
         self._store = ObjectStore.connect(settings, read_timeout_s=30)
@@ -152,7 +180,8 @@ class _Audit:
         if gone:
             self._violate("I4", narration_id, f"the stored segments {gone[:5]} are not there")
         self._check_gaps(narration_id, book, manifest)
-        if most := max((segment.attempts for segment in manifest.segments), default=0) > MAX_ATTEMPTS:
+        most = max((segment.attempts for segment in manifest.segments), default=0)
+        if most > self._max_attempts:
             self._violate("I8", narration_id, f"a segment was claimed {most} times")
 
     def _check_gaps(self, narration_id: str, book: Book, manifest: Manifest) -> None:
@@ -164,7 +193,9 @@ class _Audit:
         self._finding.num_innocent_gaps += len(gaps)
         if gaps and not self._are_gaps_allowed:
             codes = {manifest.segments[index].error_code for index in gaps}
-            self._violate("P5", narration_id, f"{len(gaps)} sound segments were given up ({', '.join(map(str, codes))})")
+            self._violate(
+                "P5", narration_id, f"{len(gaps)} sound segments were given up ({', '.join(map(str, codes))})"
+            )
 
     def _check_log(self, narration_id: str, status: NarrationStatus) -> None:
         try:
@@ -199,18 +230,18 @@ class _Audit:
                 self._violate("I12", "", f"the text is in Redis: {key.decode()}")
 
     def _check_orphans(self) -> None:
-        known = {name for name in self._acknowledged}
         for key in self._objects:
             top, _, rest = key.partition("/")
-            if top == "narrations" and rest.split("/")[0] not in known:
+            if top == "narrations" and rest.split("/")[0] not in self._acknowledged:
                 self._finding.num_orphans += 1
-        uploads = _unfinished_uploads(self._settings)
+        uploads = unfinished_uploads(self._settings)
         self._finding.num_orphans += len(uploads)
         if uploads:
             self._violate("I7", "", f"{len(uploads)} uploads are unfinished: {uploads[0]}")
 
 
-def _unfinished_uploads(settings: Settings) -> list[str]:
+def unfinished_uploads(settings: Settings) -> list[str]:
+    """Return the keys of multipart uploads that nobody has ended."""
     client = boto3.session.Session().client(
         "s3",
         endpoint_url=settings.s3_endpoint_url,

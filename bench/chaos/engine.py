@@ -69,7 +69,3 @@ class FaultEngine(ToneEngine):
     def _note(self, event: str, said: str) -> None:
         """Write one line; appended in one call, so that processes do not write into each other's lines."""
         os.write(self._notes, f"{event} {said} {os.getpid()} {time.monotonic():.4f}\n".encode())
-
-
-
-

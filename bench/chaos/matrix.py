@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from bench.chaos.rows import ROWS, Row, crashes, disk, kills, network, poison, producers, queue, redis, storage
+from bench.chaos.rows import ROWS, Row, crashes, disk, kills, network, poison, producers, queue, redis, soak, storage
 
 #: Imported for the rows that they put into the matrix.
-MODULES = (kills, crashes, poison, producers, queue, redis, network, storage, disk)
+MODULES = (kills, crashes, poison, producers, queue, redis, network, storage, disk, soak)
 
 
 def chosen(numbers: str, *, is_short: bool) -> list[Row]:

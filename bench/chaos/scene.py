@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.chaos.audit import audit
+from bench.chaos.audit import MAX_ATTEMPTS, audit
 from bench.chaos.book import CANARY, Book
 from bench.chaos.executions import read_executions
 from bench.chaos.fleet import Fleet, Worker
@@ -57,6 +57,7 @@ class Scene:
         self.seen_ends: dict[str, State] = {}
         self.recoveries: list[float] = []
         self.are_gaps_allowed = False
+        self.max_attempts = MAX_ATTEMPTS
         self.lease_s = scale.of(30.0, 3.0)
         self.fleet = Fleet(folder, self.environment())
 
@@ -71,6 +72,14 @@ class Scene:
             "CHATTERQUEUE_LOST_AFTER_S": str(self.scale.of(15, 3)),
             "CHATTERQUEUE_WINDOW": "160",
         }
+
+    def expect_kills(self) -> dict[str, str]:
+        """Allow many deaths of processes; return the settings for that.
+
+        By itself the product takes two deaths of a process for the segment's own fault, as they are where nobody kills.
+        """
+        self.max_attempts = 20
+        return {"CHATTERQUEUE_MAX_ATTEMPTS": "20", "CHATTERQUEUE_MAX_ENDS": "20"}
 
     def client_through(self, **ports: int) -> Client:
         """Return a producer that goes through proxies."""
@@ -160,14 +169,20 @@ class Scene:
     def expect_state(self, narration_id: str, *states: State) -> NarrationStatus:
         """Note a violation unless a narration is in one of these states; return its status."""
         status = self.status(narration_id)
-        self.expect(status.state in states, f"{narration_id} is {status.state}, expected {' or '.join(states)}: {status}")
+        self.expect(
+            status.state in states, f"{narration_id} is {status.state}, expected {' or '.join(states)}: {status}"
+        )
         return status
 
     def finish(self) -> None:
         """Let the audit look, and add up what happened."""
         outcome = self.outcome
         finding = audit(
-            self.settings, self.acknowledged, seen_ends=self.seen_ends, are_gaps_allowed=self.are_gaps_allowed
+            self.settings,
+            self.acknowledged,
+            seen_ends=self.seen_ends,
+            are_gaps_allowed=self.are_gaps_allowed,
+            max_attempts=self.max_attempts,
         )
         done = read_executions(self.folder / "executions", self.fleet.killed_s)
         self.recoveries += recoveries_s(finding.logs.values(), self.fleet.killed)
@@ -197,9 +212,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 @contextmanager
-def playing(
-    outcome: Outcome, servers: Servers, folder: Path, *, seed: str, scale: Scale
-) -> Iterator[Scene]:
+def playing(outcome: Outcome, servers: Servers, folder: Path, *, seed: str, scale: Scale) -> Iterator[Scene]:
     """Set a scene, play in it, audit it, and leave no process behind; what goes wrong is a violation of the row."""
     begun_s = time.monotonic()
     folder.mkdir(parents=True)
@@ -214,5 +227,3 @@ def playing(
     finally:
         scene.client.close()
         outcome.wall_s = round(time.monotonic() - begun_s, 1)
-
-

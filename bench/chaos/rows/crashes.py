@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.chaos import submitter
+from bench.chaos.audit import unfinished_uploads
 from bench.chaos.rows import row
 from bench.chaos.scene import Scene
 from producer import State
@@ -35,13 +36,13 @@ def crash_points(scene: Scene) -> None:
     for point in points:
         _play(scene, point, passes if point in SEGMENT_POINTS else passes[:1], num_segments=6)
     if scene.scale.is_full:
-        _play(scene, "part.after", passes[:1], num_segments=NUM_SEGMENTS_OF_TWO_PARTS, format="wav")
+        _die_between_parts(scene)
     for point in SUBMIT_POINTS:
         _die_in_submit(scene, point)
 
 
 def _play(scene: Scene, point: str, passes: list[int], *, num_segments: int, **fields: str) -> None:
-    environment = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3"}
+    environment = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3", **scene.expect_kills()}
     num_before = len(_crashes(scene))
     scene.start_worker(0.01, crash_at={point: passes}, environment=environment)
     narration_id = scene.submit(scene.book(num_segments, point), **fields)
@@ -52,6 +53,18 @@ def _play(scene: Scene, point: str, passes: list[int], *, num_segments: int, **f
     scene.expect_state(narration_id, State.SUCCEEDED)
     for worker in list(scene.fleet.workers):
         scene.fleet.kill(worker)
+
+
+def _die_between_parts(scene: Scene) -> None:
+    """The parts that the dead process had sent are cleared away by the janitor of a worker."""
+    _play(scene, "part.after", [1], num_segments=NUM_SEGMENTS_OF_TWO_PARTS, format="wav")
+    left = unfinished_uploads(scene.settings)
+    scene.outcome.figures["uploads_before_janitor"] = len(left)
+    scene.expect(bool(left), "a death between two parts left no upload behind: nothing is shown")
+    impatient = {"CHATTERQUEUE_JANITOR_EVERY_S": "2", "CHATTERQUEUE_UPLOAD_GRACE_S": "60"}
+    worker = scene.start_worker(0.01, environment=impatient)
+    scene.wait_for(lambda: not unfinished_uploads(scene.settings), "the janitor has cleared the upload", 90)
+    scene.fleet.kill(worker)
 
 
 def _crashes(scene: Scene) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from bench.chaos.fleet import Worker
 from bench.chaos.recovery import percentile
@@ -11,7 +12,16 @@ from bench.chaos.scene import Scene
 from producer import State
 
 
-def _kill_while_running(scene: Scene, narration_id: str, num_kills: int, *, is_whole: bool, longest_s: float) -> None:
+def _kill_while_running(
+    scene: Scene,
+    narration_id: str,
+    num_kills: int,
+    *,
+    segment_s: float,
+    environment: Mapping[str, str],
+    is_whole: bool = True,
+    longest_s: float = 2.0,
+) -> None:
     """Kill one of the workers at random as soon as it has worked for a while, until the narration ends or all is done.
 
     A worker is killed only once it takes work, because one that is killed while it starts holds nothing.
@@ -28,38 +38,52 @@ def _kill_while_running(scene: Scene, narration_id: str, num_kills: int, *, is_w
             spared_until.pop(worker)
             if is_whole:
                 scene.fleet.kill(worker)
-                scene.start_worker(scene.outcome.figures["segment_s"], is_awaited=False)
+                scene.start_worker(segment_s, environment=environment, is_awaited=False)
             elif not scene.fleet.kill_process(worker):
                 continue
             scene.outcome.num_faults += 1
         time.sleep(0.05)
 
 
-@row("1", "kill -9 of worker processes, the supervisor starts others", is_short=False)
+@row("1", "kill -9 of worker processes, the supervisor starts others")
 def kill_processes(scene: Scene) -> None:
     """A supervisor waits twice as long after each death within a minute, so there are few kills here."""
     num_segments, num_kills = scene.scale.of((300, 10), (60, 2))
-    scene.outcome.figures["segment_s"] = segment_s = 0.15
-    for _ in range(2):
-        scene.start_worker(segment_s)
-    book = scene.submit(scene.book(num_segments))
-    _kill_while_running(scene, book, num_kills, is_whole=False, longest_s=2.0)
-    scene.wait_for_all(300)
-    scene.expect_state(book, State.SUCCEEDED)
+    _kill_and_finish(scene, num_segments, num_kills, scene.expect_kills(), is_whole=False)
 
 
 @row("2", "kill -9 of supervisor and processes together", is_short=True)
 def kill_machines(scene: Scene) -> None:
     """The figure of the table: two workers, 200 kills while 1,000 segments are spoken."""
     num_segments, num_kills = scene.scale.of((1_000, 200), (60, 6))
-    scene.outcome.figures["segment_s"] = segment_s = scene.scale.of(0.15, 0.1)
-    for _ in range(2):
-        scene.start_worker(segment_s)
-    book = scene.submit(scene.book(num_segments))
-    _kill_while_running(scene, book, num_kills, is_whole=True, longest_s=scene.scale.of(2.0, 1.0))
-    scene.wait_for_all(scene.scale.of(900, 60))
-    scene.expect_state(book, State.SUCCEEDED)
+    _kill_and_finish(scene, num_segments, num_kills, scene.expect_kills())
     scene.expect(scene.outcome.num_faults >= num_kills, f"it ended after {scene.outcome.num_faults} kills")
+
+
+@row("2d", "the same with the limits that are the default: two deaths make a segment suspect for good")
+def kill_machines_by_default(scene: Scene) -> None:
+    """Says how many innocent segments are condemned where processes are killed as a matter of course."""
+    num_segments, num_kills = scene.scale.of((200, 40), (40, 4))
+    scene.are_gaps_allowed = True
+    _kill_and_finish(scene, num_segments, num_kills, {}, ends=(State.SUCCEEDED, State.PARTIAL))
+
+
+def _kill_and_finish(
+    scene: Scene,
+    num_segments: int,
+    num_kills: int,
+    environment: Mapping[str, str],
+    *,
+    is_whole: bool = True,
+    ends: tuple[State, ...] = (State.SUCCEEDED,),
+) -> None:
+    segment_s = scene.scale.of(0.15, 0.1)
+    for _ in range(2):
+        scene.start_worker(segment_s, environment=environment)
+    book = scene.submit(scene.book(num_segments))
+    _kill_while_running(scene, book, num_kills, segment_s=segment_s, environment=environment, is_whole=is_whole)
+    scene.wait_for_all(scene.scale.of(900, 120))
+    scene.expect_state(book, *ends)
 
 
 @row("4", "an idle worker is frozen, given work, then killed", is_short=True)
@@ -98,8 +122,9 @@ def zombies(scene: Scene) -> None:
         other = scene.start_worker(0.05)
         held = _held_by_others(scene, narration_id)
         scene.wait_for(
-            lambda held=held, narration_id=narration_id: not held & _not_completed(scene, narration_id)
-            or scene.status(narration_id).state.is_terminal,
+            lambda held=held, narration_id=narration_id: (
+                not held & _not_completed(scene, narration_id) or scene.status(narration_id).state.is_terminal
+            ),
             "another did what the zombie held",
             60,
         )

@@ -34,8 +34,9 @@ def restart(scene: Scene) -> None:
         num_done = scene.status(book).num_done
         if not scene.status(book).state.is_terminal:
             scene.wait_for(
-                lambda num_done=num_done: scene.status(book).num_done > num_done
-                or scene.status(book).state.is_terminal,
+                lambda num_done=num_done: (
+                    scene.status(book).num_done > num_done or scene.status(book).state.is_terminal
+                ),
                 "work goes on",
                 60,
             )
