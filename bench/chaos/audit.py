@@ -193,9 +193,7 @@ class _Audit:
         self._finding.num_innocent_gaps += len(gaps)
         if gaps and not self._are_gaps_allowed:
             codes = {manifest.segments[index].error_code for index in gaps}
-            self._violate(
-                "P5", narration_id, f"{len(gaps)} sound segments were given up ({', '.join(map(str, codes))})"
-            )
+            self._violate("P5", narration_id, f"{len(gaps)} sound segments were given up: {codes}")
 
     def _check_log(self, narration_id: str, status: NarrationStatus) -> None:
         try:

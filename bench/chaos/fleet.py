@@ -1,4 +1,4 @@
-"""The workers of a chaos run: real `chatterqueue worker` processes that are killed, frozen, told to stop and replaced."""
+"""The workers of a chaos run: real `chatterqueue worker` processes, killed, frozen, told to stop and replaced."""
 
 from __future__ import annotations
 

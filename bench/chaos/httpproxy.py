@@ -1,7 +1,7 @@
 """An HTTP proxy before the S3 server that answers in its place, loses answers, stalls and resets, as a plan says.
 
-AWS signatures cover the Host header, so requests go through as they came, with the proxy's own address in it: the server
-verifies what was signed and does not ask whether it is its own name. Knows nothing of objects.
+AWS signatures cover the Host header, so requests go through as they came, with the proxy's own address in it: the
+server verifies what was signed and does not ask whether it is its own name. Knows nothing of objects.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-#: What becomes of a request. `status`: answered here; `lost`: carried out, the answer lost; `stall`: half of the answer's
-#: body, then nothing for a while; `cut`: half of it, then a reset; `reset`: a reset before anything was sent on.
+#: What becomes of a request. `status`: answered here; `lost`: carried out, the answer lost; `stall`: half of the
+#: answer's body, then nothing for a while; `cut`: half of it, then a reset; `reset`: a reset before it was sent on.
 Kind = Literal["status", "lost", "stall", "cut", "reset"]
 
 

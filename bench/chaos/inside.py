@@ -1,7 +1,7 @@
 """What is different inside a worker process of a chaos run: its engine, its clock, and where it crashes.
 
-Put in from outside before the worker starts; the product has no such hooks. A name that is gone makes the process end at
-once, so that no row passes without its fault.
+Put in from outside before the worker starts; the product has no such hooks. A name that is gone makes the process end
+at once, so that no row passes without its fault.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _line(cells: Iterable[str]) -> str:
 
 def _cell(value: Any) -> str:
     if value is None:
-        return "–"
+        return "-"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 

@@ -70,7 +70,6 @@ class Scene:
             "CHATTERQUEUE_ENGINE": "tone",
             "CHATTERQUEUE_LEASE_S": str(self.lease_s),
             "CHATTERQUEUE_LOST_AFTER_S": str(self.scale.of(15, 3)),
-            "CHATTERQUEUE_WINDOW": "160",
         }
 
     def expect_kills(self) -> dict[str, str]:
@@ -79,7 +78,9 @@ class Scene:
         By itself the product takes two deaths of a process for the segment's own fault, as they are where nobody kills.
         """
         self.max_attempts = 20
-        return {"CHATTERQUEUE_MAX_ATTEMPTS": "20", "CHATTERQUEUE_MAX_ENDS": "20"}
+        # What waits for the leases of the dead takes up the window; with the usual one little else could be sent.
+        window = {"CHATTERQUEUE_WINDOW": "160"}
+        return {"CHATTERQUEUE_MAX_ATTEMPTS": "20", "CHATTERQUEUE_MAX_ENDS": "20", **window}
 
     def client_through(self, **ports: int) -> Client:
         """Return a producer that goes through proxies."""
@@ -169,9 +170,7 @@ class Scene:
     def expect_state(self, narration_id: str, *states: State) -> NarrationStatus:
         """Note a violation unless a narration is in one of these states; return its status."""
         status = self.status(narration_id)
-        self.expect(
-            status.state in states, f"{narration_id} is {status.state}, expected {' or '.join(states)}: {status}"
-        )
+        self.expect(status.state in states, f"{narration_id} is {status.state}, not {' or '.join(states)}: {status}")
         return status
 
     def finish(self) -> None:

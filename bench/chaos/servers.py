@@ -80,8 +80,9 @@ class Servers:
 
     def environment(self, *, redis_port: int | None = None, s3_port: int | None = None) -> dict[str, str]:
         """Return the variables that point at these servers, or at proxies before them."""
+        redis = f":{self.state.redis_password}@127.0.0.1:{redis_port or self.redis_port}"
         return {
-            "CHATTERQUEUE_REDIS_URL": f"redis://:{self.state.redis_password}@127.0.0.1:{redis_port or self.redis_port}/0",
+            "CHATTERQUEUE_REDIS_URL": f"redis://{redis}/0",
             "CHATTERQUEUE_S3_ENDPOINT_URL": f"http://127.0.0.1:{s3_port or self.s3_port}",
             "CHATTERQUEUE_S3_BUCKET": BUCKET,
             "CHATTERQUEUE_S3_REGION": REGION,
@@ -145,6 +146,7 @@ def _kill(process: GuardedProcess) -> None:
         send_signal(pid, signal.SIGKILL)
     if process.wait(20) is None:
         raise TimeoutError("a killed server does not end")
+    process.stop()  # nothing is left of it; this closes the pipe to its guard
 
 
 def _wait(is_so: Callable[[], bool], what: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -81,7 +80,7 @@ def redis_disk(scene: Scene) -> None:
         except QueueUnavailableError as error:
             scene.expect("disk" in str(error), f"the refusal does not say why: {error}")
         time.sleep(2.0)
-        os.unlink(ballast)
+        ballast.unlink()
         begun_s = time.monotonic()
         scene.wait_for_all(150)
         scene.recoveries.append(time.monotonic() - begun_s)

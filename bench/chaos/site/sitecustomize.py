@@ -10,7 +10,7 @@ if "CHATTERQUEUE_CHAOS" in os.environ and sys.orig_argv[1:3] == ["-m", "worker"]
         from bench.chaos import inside
 
         inside.install()
-    except BaseException:
+    except BaseException:  # noqa: BLE001
         # Python would print this and go on, and a row would measure a worker without its fault.
         traceback.print_exc()
         os._exit(70)
