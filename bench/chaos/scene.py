@@ -108,6 +108,12 @@ class Scene:
         environment = {**(self.environment(**ports) if ports else {}), **named.pop("environment", {})}
         return self.fleet.start(Orders(self.folder, segment_s, **orders), environment=environment, **named)
 
+    def start_workers(self, count: int, segment_s: float = 0.05, **named: Any) -> None:
+        """Start workers side by side and wait until all of them take work."""
+        workers = [self.start_worker(segment_s, is_awaited=False, **named) for _ in range(count)]
+        for worker in workers:
+            self.wait_for(worker.is_ready, lambda worker=worker: f"it is ready; its log:\n{worker.log()[-3000:]}")
+
     def submit(self, book: Book, *, client: Client | None = None, **fields: Any) -> str:
         """Hand in a book; what is acknowledged is noted here."""
         job = (client or self.client).submit(book.narration(**fields))

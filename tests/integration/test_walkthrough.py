@@ -13,7 +13,6 @@ import pytest
 from processes import ROOT, descendants, send_signal
 
 from bench.chaos.book import Book, hashes_in
-from producer.stack.folder import DataFolder
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -59,13 +58,10 @@ def test_the_book_is_whole_when_everything_was_killed_in_the_middle_of_it(tmp_pa
         for pid in [shell.pid, *descendants(shell.pid)] if shell.poll() is None else []:
             send_signal(pid, signal.SIGKILL)
         shell.wait(20)
-        stack = DataFolder(tmp_path / "farm")
-        stack.lock()  # once its servers have ended
-        stack.unlock()
 
     assert status == 0, (tmp_path / "printed").read_text()[-3000:]
     assert hashes_in((tmp_path / "whole.mp3").read_bytes()) == book.hashes
-    log = next((tmp_path / "farm" / "logs").glob("worker-0*")).read_text()
+    log = "".join(path.read_text() for path in (tmp_path / "farm" / "logs").glob("worker-0*"))  # one for each start
     assert log.count("supervisor_started") == 2
     # What had been spoken before was not spoken again: at most what lay finished in the dead worker's hands.
     assert NUM_SEGMENTS <= log.count("take_finished") <= NUM_SEGMENTS + 2

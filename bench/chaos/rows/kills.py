@@ -78,8 +78,7 @@ def _kill_and_finish(
     ends: tuple[State, ...] = (State.SUCCEEDED,),
 ) -> None:
     segment_s = scene.scale.of(0.15, 0.1)
-    for _ in range(2):
-        scene.start_worker(segment_s, environment=environment)
+    scene.start_workers(2, segment_s, environment=environment)
     book = scene.submit(scene.book(num_segments))
     _kill_while_running(scene, book, num_kills, segment_s=segment_s, environment=environment, is_whole=is_whole)
     scene.wait_for_all(scene.scale.of(900, 120))
@@ -155,8 +154,7 @@ def storm(scene: Scene) -> None:
     """Every drain gives its work back: no attempt is counted that was not needed."""
     num_segments, num_drains = scene.scale.of((400, 50), (40, 3))
     segment_s = 0.2
-    for _ in range(2):
-        scene.start_worker(segment_s)
+    scene.start_workers(2, segment_s)
     book = scene.submit(scene.book(num_segments))
     scene.wait_for_done(book, 1)
     drains_s = []

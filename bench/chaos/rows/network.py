@@ -17,8 +17,7 @@ NAMED_S = 5.0
 def partition(scene: Scene) -> None:
     """A producer is told within five seconds; workers go on when it ends, and no result counts twice."""
     with TcpProxy(scene.servers.redis_port, scene.seed) as proxy, scene.client_through(redis_port=proxy.port) as client:
-        for _ in range(scene.scale.of(2, 1)):
-            scene.start_worker(0.1, ports={"redis_port": proxy.port})
+        scene.start_workers(scene.scale.of(2, 1), 0.1, ports={"redis_port": proxy.port})
         book = scene.submit(scene.book(scene.scale.of(300, 30)), client=client)
         for length_s in scene.scale.of((5, 20, 60), (4,)):
             num_done = scene.status(book).num_done
@@ -79,8 +78,7 @@ def bad_line(scene: Scene) -> None:
 def lost_replies(scene: Scene) -> None:
     """A script is run again with the same token, and answers as it did."""
     with TcpProxy(scene.servers.redis_port, scene.seed) as proxy:
-        for _ in range(scene.scale.of(2, 1)):
-            scene.start_worker(0.01, ports={"redis_port": proxy.port})
+        scene.start_workers(scene.scale.of(2, 1), 0.01, ports={"redis_port": proxy.port})
         proxy.add("lose_reply", pattern=b"EVALSHA", probability=0.3, count=scene.scale.of(500, 20))
         book = scene.submit(scene.book(scene.scale.of(600, 40)))
         scene.wait_for_all(300)

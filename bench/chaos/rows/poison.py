@@ -31,8 +31,7 @@ def raisers(scene: Scene) -> None:
 
 def _play(scene: Scene, poisons: Sequence[str], *, max_runs: int) -> None:
     impatient = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3", "CHATTERQUEUE_STALLED_AFTER_S": "4"}
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.02, environment=impatient)
+    scene.start_workers(scene.scale.of(2, 1), 0.02, environment=impatient)
     book = scene.book(scene.scale.of(200, 12), poisons=poisons)
     narration_id = scene.submit(book)
     scene.outcome.num_faults = len(poisons)

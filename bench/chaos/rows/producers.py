@@ -74,8 +74,7 @@ def one_key(scene: Scene) -> None:
 @row("33", "cancel at a random moment")
 def cancel_races(scene: Scene) -> None:
     """Cancelled stays cancelled, nothing is accepted afterwards, and what had ended before stays as it was."""
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.1)
+    scene.start_workers(scene.scale.of(2, 1), 0.1)
     stops_s = []
     for number in range(scene.scale.of(40, 4)):
         book = scene.submit(scene.book(scene.random.randrange(1, 12), f"book {number}"))

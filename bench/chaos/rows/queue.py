@@ -17,8 +17,7 @@ from producer.messages import queue_list
 @row("34", "ten segments behind a book of 20,000")
 def fair_share(scene: Scene) -> None:
     """The short text starts within 10 s and takes no more than three times what it takes alone."""
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.1)
+    scene.start_workers(scene.scale.of(2, 1), 0.1)
     alone_s = _time_of(scene, scene.submit(scene.book(10, "alone")))
     # Twenty thousand paragraphs of this kind are more characters than one narration may have.
     parts = [scene.submit(scene.book(scene.scale.of(10_000, 500), f"part {number}"), format="mp3") for number in (1, 2)]

@@ -16,8 +16,7 @@ from producer import QueueUnavailableError, State
 def restart(scene: Scene) -> None:
     """What was acknowledged is in the file: a killed process loses nothing that it had written."""
     num_segments, num_kills = scene.scale.of((600, 25), (40, 2))
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.1)
+    scene.start_workers(scene.scale.of(2, 1), 0.1)
     book = scene.submit(scene.book(num_segments))
     away_s = []
     while scene.outcome.num_faults < num_kills and not scene.are_over():
@@ -55,8 +54,7 @@ def _answers(scene: Scene) -> bool:
 @row("16a", "the last of Redis's append-only file is lost in mid-book, as by a loss of power", needs_own_servers=True)
 def cut_tail(scene: Scene) -> None:
     """Redis comes back as it was some time ago: tokens, completions and a narration that it has never heard of."""
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.1)
+    scene.start_workers(scene.scale.of(2, 1), 0.1)
     book = scene.submit(scene.book(scene.scale.of(120, 30)))
     for number in range(scene.scale.of(5, 1)):
         scene.wait_for_done(book, 5 + 10 * number)
@@ -75,8 +73,7 @@ def cut_tail(scene: Scene) -> None:
 @row("16b", "FLUSHALL in mid-book: everything is built again from S3", needs_own_servers=True)
 def flush_all(scene: Scene) -> None:
     """The book finishes, and no finished segment is synthesized again."""
-    for _ in range(scene.scale.of(2, 1)):
-        scene.start_worker(0.1)
+    scene.start_workers(scene.scale.of(2, 1), 0.1)
     num_segments = scene.scale.of(100, 30)
     book = scene.submit(scene.book(num_segments))
     other = scene.submit(scene.book(5, "still queued"), priority="low")

@@ -29,8 +29,7 @@ def soak(scene: Scene) -> None:
         ports = {"redis_port": redis_proxy.port, "s3_port": s3_proxy.port}
         segment_s = scene.scale.of(0.15, 0.05)
         environment = scene.expect_kills()
-        for _ in range(2):
-            scene.start_worker(segment_s, ports=ports, environment=environment)
+        scene.start_workers(2, segment_s, ports=ports, environment=environment)
         redis_proxy.add("lose_reply", pattern=b"EVALSHA", probability=0.05, count=scene.scale.of(200, 20))
         s3_proxy.plan = lambda method, path, number: Fault("status") if scene.random.random() < 0.1 else None
         book = scene.submit(scene.book(scene.scale.of(800, 50)))

@@ -26,8 +26,7 @@ def _sometimes(scene: Scene, share: float, *faults: Fault, where: str = "/segmen
 def _speak_under(scene: Scene, plan: Callable[[HttpProxy], Plan], num_segments: int) -> HttpProxy:
     """Speak a book while S3 does what a plan says; nothing may be spoken twice for it."""
     with HttpProxy(scene.servers.s3_port) as proxy:
-        for _ in range(scene.scale.of(2, 1)):
-            scene.start_worker(0.05, ports={"s3_port": proxy.port})
+        scene.start_workers(scene.scale.of(2, 1), 0.05, ports={"s3_port": proxy.port})
         proxy.plan = plan(proxy)
         book = scene.submit(scene.book(num_segments))
         scene.wait_for_all(300)
