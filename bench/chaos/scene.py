@@ -58,6 +58,8 @@ class Scene:
         self.recoveries: list[float] = []
         self.are_gaps_allowed = False
         self.max_attempts = MAX_ATTEMPTS
+        #: False once Redis has lost what happened; what was accepted before is then in no log.
+        self.is_log_whole = True
         self.lease_s = scale.of(30.0, 3.0)
         self.fleet = Fleet(folder, self.environment())
 
@@ -188,6 +190,7 @@ class Scene:
             seen_ends=self.seen_ends,
             are_gaps_allowed=self.are_gaps_allowed,
             max_attempts=self.max_attempts,
+            is_log_whole=self.is_log_whole,
         )
         done = read_executions(self.folder / "executions", self.fleet.killed_s)
         self.recoveries += recoveries_s(finding.logs.values(), self.fleet.killed)

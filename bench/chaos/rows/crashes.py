@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bench.chaos import submitter
 from bench.chaos.audit import unfinished_uploads
 from bench.chaos.rows import row
 from bench.chaos.scene import Scene
 from producer import State
 
-#: Points that every segment passes, those that every narration passes, and those of a producer.
+#: Points that every segment passes, three of them at a time; those that a narration passes once; those of a producer.
 SEGMENT_POINTS = (
-    "claim.before",
-    "claim.after",
-    "synthesis.middle",
-    "encode.after",
-    "put.before",
-    "put.after",
-    "complete.before",
-    "complete.after",
-    "ack.before",
+    ("claim.before", "encode.after", "complete.after"),
+    ("claim.after", "put.before", "ack.before"),
+    ("synthesis.middle", "put.after", "complete.before"),
 )
 ENDING_POINTS = ("planned.after", "audio.after", "commit.before", "commit.after")
 SUBMIT_POINTS = ("put", "create", "send")
@@ -27,29 +23,30 @@ SUBMIT_POINTS = ("put", "create", "send")
 NUM_SEGMENTS_OF_TWO_PARTS = 400
 
 
-@row("3", "death at 16 points of the code, each the first, second and third time")
+@row("3", "death at 17 points of the code, those of a segment the first, second and third time")
 def crash_points(scene: Scene) -> None:
-    """Each point is played alone, on a narration of its own, by one worker whose supervisor starts another process."""
-    scene.lease_s = 3.0
-    passes = scene.scale.of([1, 2, 3], [1])
-    points = scene.scale.of(SEGMENT_POINTS + ENDING_POINTS, ("put.after", "complete.after", "commit.before"))
-    for point in points:
-        _play(scene, point, passes if point in SEGMENT_POINTS else passes[:1], num_segments=6)
+    """Workers that die at every point once, twice or thrice, and whose supervisors start others."""
+    for points in scene.scale.of(SEGMENT_POINTS, SEGMENT_POINTS[:1]):
+        _play(scene, points, scene.scale.of([1, 2, 3], [1]), num_workers=3, num_segments=60)
+    _play(scene, scene.scale.of(ENDING_POINTS, ENDING_POINTS[-1:]), [1], num_workers=2, num_segments=6)
     if scene.scale.is_full:
         _die_between_parts(scene)
     for point in SUBMIT_POINTS:
         _die_in_submit(scene, point)
 
 
-def _play(scene: Scene, point: str, passes: list[int], *, num_segments: int, **fields: str) -> None:
+def _play(
+    scene: Scene, points: Sequence[str], passes: list[int], *, num_workers: int, num_segments: int, **fields: str
+) -> None:
+    crash_at = dict.fromkeys(points, passes)
     environment = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3", **scene.expect_kills()}
-    num_before = len(_crashes(scene))
-    scene.start_worker(0.01, crash_at={point: passes}, environment=environment)
-    narration_id = scene.submit(scene.book(num_segments, point), **fields)
-    scene.wait_for_all(120)
-    num_crashes = len(_crashes(scene)) - num_before
-    scene.outcome.num_faults += num_crashes
-    scene.expect(num_crashes > 0, f"no process passed the point {point}")
+    scene.start_workers(num_workers, 0.05, crash_at=crash_at, environment=environment)
+    narration_id = scene.submit(scene.book(num_segments, " ".join(points)), **fields)
+    scene.wait_for_all(240)
+    wanted = {f"crashed-{point}-{number}" for point in points for number in passes}
+    missing = wanted - {path.name for path in scene.folder.glob("crashed-*")}
+    scene.outcome.num_faults += len(wanted - missing)
+    scene.expect(not missing, f"no process died at {', '.join(sorted(missing))}")
     scene.expect_state(narration_id, State.SUCCEEDED)
     for worker in list(scene.fleet.workers):
         scene.fleet.kill(worker)
@@ -57,7 +54,7 @@ def _play(scene: Scene, point: str, passes: list[int], *, num_segments: int, **f
 
 def _die_between_parts(scene: Scene) -> None:
     """The parts that the dead process had sent are cleared away by the janitor of a worker."""
-    _play(scene, "part.after", [1], num_segments=NUM_SEGMENTS_OF_TWO_PARTS, format="wav")
+    _play(scene, ["part.after"], [1], num_workers=1, num_segments=NUM_SEGMENTS_OF_TWO_PARTS, format="wav")
     left = unfinished_uploads(scene.settings)
     scene.outcome.figures["uploads_before_janitor"] = len(left)
     scene.expect(bool(left), "a death between two parts left no upload behind: nothing is shown")
@@ -65,10 +62,6 @@ def _die_between_parts(scene: Scene) -> None:
     worker = scene.start_worker(0.01, environment=impatient)
     scene.wait_for(lambda: not unfinished_uploads(scene.settings), "the janitor has cleared the upload", 90)
     scene.fleet.kill(worker)
-
-
-def _crashes(scene: Scene) -> list[str]:
-    return [path.name for path in scene.folder.glob("crashed-*")]
 
 
 def _die_in_submit(scene: Scene, point: str) -> None:

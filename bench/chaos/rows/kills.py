@@ -63,7 +63,7 @@ def kill_machines(scene: Scene) -> None:
 @row("2d", "the same with the limits that are the default: two deaths make a segment suspect for good")
 def kill_machines_by_default(scene: Scene) -> None:
     """Says how many innocent segments are condemned where processes are killed as a matter of course."""
-    num_segments, num_kills = scene.scale.of((200, 40), (40, 4))
+    num_segments, num_kills = scene.scale.of((150, 30), (40, 4))
     scene.are_gaps_allowed = True
     _kill_and_finish(scene, num_segments, num_kills, {}, ends=(State.SUCCEEDED, State.PARTIAL))
 
@@ -88,11 +88,10 @@ def _kill_and_finish(
 @row("4", "an idle worker is frozen, given work, then killed", is_short=True)
 def freeze_idle(scene: Scene) -> None:
     """A frozen worker's connection takes the next message and nobody will ever see it."""
-    for number in range(scene.scale.of(4, 1)):
+    for number in range(scene.scale.of(3, 1)):
         worker = scene.start_worker()
         time.sleep(1.5)  # until it waits in BRPOP
         scene.fleet.freeze(worker)
-        frozen_at_s = time.time()
         narration_id = scene.submit(scene.book(3, f"book {number}"))
         time.sleep(scene.scale.of(2.0, 1.0))
         scene.fleet.kill(worker)
@@ -102,7 +101,6 @@ def freeze_idle(scene: Scene) -> None:
         scene.wait_for_all(120)
         scene.recoveries.append(time.monotonic() - killed_s)
         scene.expect_state(narration_id, State.SUCCEEDED)
-        scene.expect(frozen_at_s > 0, "")
         scene.fleet.terminate(other)
     scene.expect(max(scene.recoveries, default=0.0) <= 65, f"P8 recovery took {max(scene.recoveries):.1f} s")
 
@@ -110,15 +108,14 @@ def freeze_idle(scene: Scene) -> None:
 @row("5", "zombies: frozen in work for longer than the lease, then thawed", is_short=False)
 def zombies(scene: Scene) -> None:
     """What a zombie has made in the end is refused, for another was faster."""
-    scene.lease_s = 3.0
-    scene.fleet._environment["CHATTERQUEUE_LEASE_S"] = "3"
+    short_lease = {"CHATTERQUEUE_LEASE_S": "3"}
     for number in range(scene.scale.of(5, 1)):
-        zombie = scene.start_worker(0.6)
+        zombie = scene.start_worker(0.6, environment=short_lease)
         narration_id = scene.submit(scene.book(8, f"book {number}"))
         scene.wait_for_done(narration_id, 2)
         scene.fleet.freeze(zombie)
         scene.outcome.num_faults += 1
-        other = scene.start_worker(0.05)
+        other = scene.start_worker(0.05, environment=short_lease)
         held = _held_by_others(scene, narration_id)
         scene.wait_for(
             lambda held=held, narration_id=narration_id: (
@@ -152,7 +149,7 @@ def _not_completed(scene: Scene, narration_id: str) -> set[str]:
 @row("13", "SIGTERM storm", is_short=False)
 def storm(scene: Scene) -> None:
     """Every drain gives its work back: no attempt is counted that was not needed."""
-    num_segments, num_drains = scene.scale.of((400, 50), (40, 3))
+    num_segments, num_drains = scene.scale.of((900, 50), (40, 3))
     segment_s = 0.2
     scene.start_workers(2, segment_s)
     book = scene.submit(scene.book(num_segments))
@@ -171,6 +168,7 @@ def storm(scene: Scene) -> None:
     status = scene.expect_state(book, State.SUCCEEDED)
     scene.outcome.figures["drain_p99_s"] = round(percentile(drains_s, 99) or 0.0, 2)
     scene.outcome.figures["attempts_beyond_one"] = beyond = status.num_attempts - num_segments
+    scene.expect(len(drains_s) == num_drains, f"it ended after {len(drains_s)} drains")
     scene.expect(beyond == 0, f"P6 {beyond} attempts were not refunded")
     worst_s = percentile(drains_s, 99) or 0.0
     scene.expect(worst_s <= 5 + segment_s, f"P6 a drain took {worst_s:.1f} s")

@@ -18,10 +18,10 @@ def partition(scene: Scene) -> None:
     """A producer is told within five seconds; workers go on when it ends, and no result counts twice."""
     with TcpProxy(scene.servers.redis_port, scene.seed) as proxy, scene.client_through(redis_port=proxy.port) as client:
         scene.start_workers(scene.scale.of(2, 1), 0.1, ports={"redis_port": proxy.port})
-        book = scene.submit(scene.book(scene.scale.of(300, 30)), client=client)
-        for length_s in scene.scale.of((5, 20, 60), (4,)):
-            num_done = scene.status(book).num_done
-            scene.wait_for_done(book, min(num_done + 5, num_done))
+        book = scene.submit(scene.book(scene.scale.of(600, 40)), client=client)
+        for length_s in scene.scale.of((5, 20, 40), (4,)):
+            scene.wait_for_done(book, min(scene.status(book).num_done + 5, len(scene.acknowledged[book].paragraphs)))
+            scene.expect(not scene.are_over(), "the book ended before the partition")
             proxy.add("timeout", timeout=0)
             scene.outcome.num_faults += 1
             begun_s = time.monotonic()

@@ -7,6 +7,7 @@ import time
 
 import redis
 
+from bench.chaos.executions import read_executions
 from bench.chaos.rows import row
 from bench.chaos.scene import Scene
 from producer import QueueUnavailableError, State
@@ -15,7 +16,7 @@ from producer import QueueUnavailableError, State
 @row("15", "kill -9 of Redis and restart, append-only file every second", needs_own_servers=True, is_short=True)
 def restart(scene: Scene) -> None:
     """What was acknowledged is in the file: a killed process loses nothing that it had written."""
-    num_segments, num_kills = scene.scale.of((600, 25), (40, 2))
+    num_segments, num_kills = scene.scale.of((1_200, 25), (40, 2))
     scene.start_workers(scene.scale.of(2, 1), 0.1)
     book = scene.submit(scene.book(num_segments))
     away_s = []
@@ -42,6 +43,7 @@ def restart(scene: Scene) -> None:
             scene.recoveries.append(time.monotonic() - begun_s)
     scene.wait_for_all(180)
     scene.expect_state(book, State.SUCCEEDED)
+    scene.expect(len(away_s) == num_kills, f"it ended after {len(away_s)} kills")
     scene.outcome.figures["away_max_s"] = round(max(away_s, default=0.0), 2)
 
 
@@ -60,6 +62,7 @@ def cut_tail(scene: Scene) -> None:
         scene.wait_for_done(book, 5 + 10 * number)
         late = scene.submit(scene.book(2, f"submitted just before {number}"))
         scene.servers.kill_redis()
+        scene.is_log_whole = False
         cut = scene.servers.cut_append_only_file(scene.random.randrange(4_000, 24_000))
         scene.servers.start_redis()
         scene.wait_for(lambda: _answers(scene), "Redis answers", 30)
@@ -79,6 +82,7 @@ def flush_all(scene: Scene) -> None:
     other = scene.submit(scene.book(5, "still queued"), priority="low")
     scene.wait_for_done(book, num_segments // 2)
     scene.redis.flushall()
+    scene.is_log_whole = False
     begun_s = time.monotonic()
     scene.outcome.num_faults += 1
     scene.wait_for(lambda: None not in scene.ledger.read([book, other]), "both narrations are known again", 90)
@@ -86,6 +90,9 @@ def flush_all(scene: Scene) -> None:
     scene.wait_for_all(120)
     scene.expect_state(book, State.SUCCEEDED)
     scene.expect_state(other, State.SUCCEEDED)
+    done = read_executions(scene.folder / "executions", scene.fleet.killed_s)
+    again = sum(count - 1 for count in done.ended.values())
+    scene.expect(again == 0, f"{again} finished segments were spoken again")
 
 
 @row("18", "Redis is full", needs_own_servers=True)

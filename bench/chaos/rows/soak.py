@@ -32,7 +32,7 @@ def soak(scene: Scene) -> None:
         scene.start_workers(2, segment_s, ports=ports, environment=environment)
         redis_proxy.add("lose_reply", pattern=b"EVALSHA", probability=0.05, count=scene.scale.of(200, 20))
         s3_proxy.plan = lambda method, path, number: Fault("status") if scene.random.random() < 0.1 else None
-        book = scene.submit(scene.book(scene.scale.of(800, 50)))
+        book = scene.submit(scene.book(scene.scale.of(500, 40)))
 
         def replace_one(end: Callable[..., None]) -> None:
             worker = scene.random.choice(scene.fleet.workers)
@@ -54,7 +54,7 @@ def soak(scene: Scene) -> None:
 
         faults = [lambda: replace_one(scene.fleet.kill), freeze_and_kill, restart_redis]
         scene.random.shuffle(faults)
-        faults += [scene.random.choice(faults) for _ in range(scene.scale.of(27, 0))]
+        faults += [scene.random.choice(faults) for _ in range(scene.scale.of(15, 0))]
         for fault in faults:
             # Work goes on between two faults, else many of them would hit workers that are still starting.
             num_done = scene.status(book).num_done
