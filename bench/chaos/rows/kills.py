@@ -12,6 +12,11 @@ from bench.chaos.scene import Scene
 from producer import State
 
 
+#: Seconds that a worker may take work before it is killed, at most. It must be able to do some of all that a worker does,
+#: the reconciler's first look after two seconds too; more life would only make the row longer.
+LONGEST_LIFE_S = 4.0
+
+
 def _kill_while_running(
     scene: Scene,
     narration_id: str,
@@ -20,7 +25,6 @@ def _kill_while_running(
     segment_s: float,
     environment: Mapping[str, str],
     is_whole: bool = True,
-    longest_s: float = 2.0,
 ) -> None:
     """Kill one of the workers at random as soon as it has worked for a while, until the narration ends or all is done.
 
@@ -32,7 +36,7 @@ def _kill_while_running(
         for worker in list(scene.fleet.workers):
             if not worker.is_ready():
                 continue
-            due_s = spared_until.setdefault(worker, now_s + scene.random.uniform(0.1, longest_s))
+            due_s = spared_until.setdefault(worker, now_s + scene.random.uniform(0.3, LONGEST_LIFE_S))
             if now_s < due_s:
                 continue
             spared_until.pop(worker)
@@ -77,7 +81,7 @@ def _kill_and_finish(
     is_whole: bool = True,
     ends: tuple[State, ...] = (State.SUCCEEDED,),
 ) -> None:
-    segment_s = scene.scale.of(0.15, 0.1)
+    segment_s = scene.scale.of(0.35, 0.15)
     scene.start_workers(2, segment_s, environment=environment)
     book = scene.submit(scene.book(num_segments))
     _kill_while_running(scene, book, num_kills, segment_s=segment_s, environment=environment, is_whole=is_whole)
