@@ -11,9 +11,8 @@ from bench.chaos.rows import row
 from bench.chaos.scene import Scene
 from producer import State
 
-
-#: Seconds that a worker may take work before it is killed, at most. It must be able to do some of all that a worker does,
-#: the reconciler's first look after two seconds too; more life would only make the row longer.
+#: Seconds that a worker may take work before it is killed, at most. Enough for all that a worker does, the reconciler's
+#: first look after two seconds too; more life would only make the row longer.
 LONGEST_LIFE_S = 4.0
 
 
