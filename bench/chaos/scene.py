@@ -156,12 +156,12 @@ class Scene:
         )
 
     def are_over(self) -> bool:
-        """Say whether every acknowledged narration has ended."""
+        """Say whether every acknowledged narration has ended; one that is not known may still be put back."""
         statuses = self.ledger.read(list(self.acknowledged))
         for status in statuses:
             if status is not None and status.state.is_terminal:
                 self.seen_ends.setdefault(status.id, status.state)
-        return all(status is None or status.state.is_terminal for status in statuses)
+        return all(status is not None and status.state.is_terminal for status in statuses)
 
     def wait_for_all(self, timeout_s: float = 120.0) -> None:
         """Wait until everything has ended; what has not is named by the audit."""
