@@ -253,11 +253,12 @@ _ROWS: tuple[tuple[str, str, Any, Mapping[str, Any]], ...] = (
 )
 
 
-def run(seed: str, *, is_short: bool) -> int:
-    """Play all rows, print and record them; a comparison, so nothing that it finds is a failure."""
+def run(seed: str, numbers: str, *, is_short: bool) -> int:
+    """Play the rows with these numbers or all, print and record them; a comparison: nothing that it finds is a failure."""
+    chosen = [row for row in _ROWS if not numbers or row[0] in numbers.split(",")]
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="chaos-celery-") as name, Servers(Path(name) / "servers") as servers:
-        for database, (number, fault, play, transport) in enumerate(_ROWS, start=1):
+        for database, (number, fault, play, transport) in enumerate(chosen, start=1):
             outcome = Outcome(number, fault)
             begun_s = time.monotonic()
             stage = _Stage(servers, Path(name) / number, database, transport)
@@ -270,7 +271,7 @@ def run(seed: str, *, is_short: bool) -> int:
             outcomes.append(outcome)
             print(f"row {number}: {outcome.wall_s:g} s {outcome.figures}", flush=True)
     print("\n".join(table(map(asdict, outcomes))))
-    command = f"make chaos BASELINE=celery SEED={seed}"
+    command = f"make chaos BASELINE=celery SEED={seed}" + (f" ROWS={numbers}" if numbers else "")
     result = {"command": command, "seed": seed, "rows": [asdict(outcome) for outcome in outcomes]}
-    print(write_result(f"chaos-celery-{seed}{'-short' if is_short else ''}", result))
+    print(write_result(f"chaos-celery-{seed}{'-short' if is_short else ''}{'-part' if numbers else ''}", result))
     return 0
