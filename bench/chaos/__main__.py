@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from bench.chaos.baseline import run as run_baseline
 
         return run_baseline(arguments.seed, arguments.rows, is_short=arguments.short)
-    rows = matrix.chosen(arguments.rows, is_short=arguments.short)
+    rows = matrix.chosen(arguments.rows)
     print(f"seed {arguments.seed}, rows {' '.join(row.number for row in rows)}", flush=True)
     outcomes = play(rows, arguments.seed, Scale(is_full=not arguments.short))
     print("\n".join(table(map(asdict, outcomes))))

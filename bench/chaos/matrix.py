@@ -8,14 +8,14 @@ from bench.chaos.rows import ROWS, Row, crashes, disk, kills, network, poison, p
 MODULES = (kills, crashes, poison, producers, queue, redis, network, storage, disk, soak)
 
 
-def chosen(numbers: str, *, is_short: bool) -> list[Row]:
-    """Return the rows with these numbers; without any, those of the form.
+def chosen(numbers: str) -> list[Row]:
+    """Return the rows with these numbers, separated by commas; without any, all.
 
     Raises:
         SystemExit: no row has such a number.
     """
     if not numbers:
-        return [row for row in ROWS.values() if row.is_short or not is_short]
+        return list(ROWS.values())
     unknown = [number for number in numbers.split(",") if number not in ROWS]
     if unknown:
         raise SystemExit(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")

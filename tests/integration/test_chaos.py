@@ -28,7 +28,7 @@ def _environment_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_book_is_whole_and_nothing_counts_twice_when_everything_breaks_that_can():
-    (outcome,) = play(chosen("35", is_short=True), SEED, Scale(is_full=False))
+    (outcome,) = play(chosen("35"), SEED, Scale(is_full=False))
 
     assert outcome.violations == []
     assert (outcome.acknowledged, outcome.terminal, outcome.lost, outcome.doubled_effects) == (1, 1, 0, 0)

@@ -43,9 +43,9 @@ def test_every_row_that_the_page_names_is_in_the_matrix():
 
     assert len(promises) == 11
     assert named <= set(ROWS)
-    assert matrix.chosen("2,15", is_short=False) == [ROWS["2"], ROWS["15"]]
+    assert matrix.chosen("2,15") == [ROWS["2"], ROWS["15"]]
     with pytest.raises(SystemExit, match="no row 99"):
-        matrix.chosen("99", is_short=False)
+        matrix.chosen("99")
 
 
 def test_a_run_that_was_broken_off_or_came_second_is_waste(tmp_path):

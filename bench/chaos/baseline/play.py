@@ -254,7 +254,7 @@ _ROWS: tuple[tuple[str, str, Any, Mapping[str, Any]], ...] = (
 
 
 def run(seed: str, numbers: str, *, is_short: bool) -> int:
-    """Play the rows with these numbers or all, print and record them; a comparison: nothing that it finds is a failure."""
+    """Play the rows with these numbers, or all; print and record them. It compares, so nothing that it finds fails."""
     chosen = [row for row in _ROWS if not numbers or row[0] in numbers.split(",")]
     outcomes = []
     with tempfile.TemporaryDirectory(prefix="chaos-celery-") as name, Servers(Path(name) / "servers") as servers:

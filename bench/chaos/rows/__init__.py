@@ -19,19 +19,17 @@ class Row:
     play: Play
     #: Whether it damages a server so that others must not share it.
     needs_own_servers: bool = False
-    #: Whether the short form, which `make test` runs, has it.
-    is_short: bool = False
 
 
 #: All rows in the order in which they are played.
 ROWS: dict[str, Row] = {}
 
 
-def row(number: str, fault: str, *, needs_own_servers: bool = False, is_short: bool = False) -> Callable[[Play], Play]:
+def row(number: str, fault: str, *, needs_own_servers: bool = False) -> Callable[[Play], Play]:
     """Put a function into the matrix."""
 
     def register(play: Play) -> Play:
-        ROWS[number] = Row(number, fault, play, needs_own_servers, is_short)
+        ROWS[number] = Row(number, fault, play, needs_own_servers)
         return play
 
     return register

@@ -55,7 +55,7 @@ def kill_processes(scene: Scene) -> None:
     _kill_and_finish(scene, num_segments, num_kills, scene.expect_kills(), is_whole=False)
 
 
-@row("2", "kill -9 of supervisor and processes together", is_short=True)
+@row("2", "kill -9 of supervisor and processes together")
 def kill_machines(scene: Scene) -> None:
     """The figure of the table: two workers, 200 kills while 1,000 segments are spoken."""
     num_segments, num_kills = scene.scale.of((1_000, 200), (60, 6))
@@ -88,7 +88,7 @@ def _kill_and_finish(
     scene.expect_state(book, *ends)
 
 
-@row("4", "an idle worker is frozen, given work, then killed", is_short=True)
+@row("4", "an idle worker is frozen, given work, then killed")
 def freeze_idle(scene: Scene) -> None:
     """A frozen worker's connection takes the next message and nobody will ever see it."""
     for number in range(scene.scale.of(3, 1)):
@@ -108,7 +108,7 @@ def freeze_idle(scene: Scene) -> None:
     scene.expect(max(scene.recoveries, default=0.0) <= 65, f"P8 recovery took {max(scene.recoveries):.1f} s")
 
 
-@row("5", "zombies: frozen in work for longer than the lease, then thawed", is_short=False)
+@row("5", "zombies: frozen in work for longer than the lease, then thawed")
 def zombies(scene: Scene) -> None:
     """What a zombie has made in the end is refused, for another was faster."""
     short_lease = {"CHATTERQUEUE_LEASE_S": "3"}
@@ -149,7 +149,7 @@ def _not_completed(scene: Scene, narration_id: str) -> set[str]:
     return {entry["item"] for entry in log if entry["event"] == "claimed"} - done
 
 
-@row("13", "SIGTERM storm", is_short=False)
+@row("13", "SIGTERM storm")
 def storm(scene: Scene) -> None:
     """Every drain gives its work back: no attempt is counted that was not needed."""
     num_segments, num_drains = scene.scale.of((900, 50), (40, 3))

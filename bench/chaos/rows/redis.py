@@ -13,7 +13,7 @@ from bench.chaos.scene import Scene
 from producer import QueueUnavailableError, State
 
 
-@row("15", "kill -9 of Redis and restart, append-only file every second", needs_own_servers=True, is_short=True)
+@row("15", "kill -9 of Redis and restart, append-only file every second", needs_own_servers=True)
 def restart(scene: Scene) -> None:
     """What was acknowledged is in the file: a killed process loses nothing that it had written."""
     num_segments, num_kills = scene.scale.of((1_200, 25), (40, 2))

@@ -42,7 +42,7 @@ def _expect_none_spoken_twice(scene: Scene) -> None:
     scene.expect(done.num_doubled == 0, f"{done.num_doubled} segments were spoken again because S3 was away")
 
 
-@row("24", "S3 answers 503 SlowDown, 500 and 429 to 30 % of the requests", is_short=True)
+@row("24", "S3 answers 503 SlowDown, 500 and 429 to 30 % of the requests")
 def overloaded(scene: Scene) -> None:
     """The finished take is kept and stored again; its synthesis is not repeated."""
     faults = (Fault("status", 503, "SlowDown"), Fault("status", 500, "InternalError"), Fault("status", 429, "TooMany"))
