@@ -27,6 +27,10 @@ from producer.contract.status import NarrationStatus, State
 from producer.ledger import Ledger
 
 
+#: Seconds after which the work of a dead worker must have been taken up.
+MAX_RECOVERY_S = 65.0
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """How much of everything: the whole matrix, or the part that `make test` runs."""
@@ -211,7 +215,8 @@ class Scene:
         outcome.violations += finding.violations
         if any(CANARY in log for log in self.fleet.logs()):
             outcome.violations.append("I12 the text is in a worker's log")
-        if outcome.recovery_p99_s is not None and outcome.recovery_p99_s > 65:
+        # Not in the short form: it runs beside other tests, and how long a start takes then says nothing.
+        if self.scale.is_full and outcome.recovery_p99_s is not None and outcome.recovery_p99_s > MAX_RECOVERY_S:
             outcome.violations.append(f"P8 recovery took {outcome.recovery_p99_s} s")
 
 

@@ -105,7 +105,6 @@ def freeze_idle(scene: Scene) -> None:
         scene.recoveries.append(time.monotonic() - killed_s)
         scene.expect_state(narration_id, State.SUCCEEDED)
         scene.fleet.terminate(other)
-    scene.expect(max(scene.recoveries, default=0.0) <= 65, f"P8 recovery took {max(scene.recoveries):.1f} s")
 
 
 @row("5", "zombies: frozen in work for longer than the lease, then thawed")
