@@ -26,7 +26,6 @@ from producer import Client, Settings
 from producer.contract.status import NarrationStatus, State
 from producer.ledger import Ledger
 
-
 #: Seconds after which the work of a dead worker must have been taken up.
 MAX_RECOVERY_S = 65.0
 
