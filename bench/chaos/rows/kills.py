@@ -173,4 +173,4 @@ def storm(scene: Scene) -> None:
     scene.expect(len(drains_s) == num_drains, f"it ended after {len(drains_s)} drains")
     scene.expect(beyond == 0, f"P6 {beyond} attempts were not refunded")
     worst_s = percentile(drains_s, 99) or 0.0
-    scene.expect(worst_s <= 5 + segment_s, f"P6 a drain took {worst_s:.1f} s")
+    scene.expect(not scene.scale.is_full or worst_s <= 5 + segment_s, f"P6 a drain took {worst_s:.1f} s")
