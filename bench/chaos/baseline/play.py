@@ -35,8 +35,8 @@ VISIBILITY_S = 4
 #: ends at all; the row of one kill keeps the defaults.
 QUICK_SWEEP = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1, "unacked_mutex_expire": 2}
 
-#: Seconds after which a worker that still runs has survived what lies in its queue.
-CALM_S = 3 * VISIBILITY_S
+#: Seconds after which a worker that still runs has survived what lies in its queue; one that ends may take half of them.
+CALM_S = 40.0
 
 #: Starts of a worker in a row that crash before it counts as a crash loop.
 NUM_STARTS = 4
@@ -184,11 +184,11 @@ def _frozen(stage: _Stage, outcome: Outcome, chance: random.Random, *, is_short:
 
 
 def _one_kill(stage: _Stage, outcome: Outcome, chance: random.Random, *, is_short: bool) -> None:
-    worker = stage.start()
-    stage.app.speak.delay(0, 10.0)
+    workers = [stage.start(), stage.start()]
+    stage.app.speak.delay(0, 2.0)
     wait_until(lambda: stage.counts()[0]["0"] == 1, 20)
-    stage.start()  # it survives
-    stage.kill(worker)
+    speaker = int(stage.notes.read_text().split()[2])
+    stage.kill(next(worker for worker in workers if speaker in descendants(worker.pid)))
     killed_s = time.monotonic()
     outcome.num_faults = 1
     if wait_until(lambda: stage.counts()[0]["0"] == 2, 20 if is_short else 150):

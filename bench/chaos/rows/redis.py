@@ -108,7 +108,7 @@ def full(scene: Scene) -> None:
         try:
             scene.submit(scene.book(2, f"when full {number}"))
         except QueueUnavailableError as error:
-            scene.expect("full" in str(error), f"the refusal does not say why: {error}")
+            scene.expect("memory" in str(error), f"the refusal does not say why: {error}")
         else:
             scene.expect(is_so=False, what="a submit was acknowledged by a full Redis")
     time.sleep(scene.scale.of(20.0, 3.0))
