@@ -35,7 +35,7 @@ VISIBILITY_S = 4
 #: ends at all; the row of one kill keeps the defaults.
 QUICK_SWEEP = {"unacked_restore_interval": 1, "unacked_restore_throttle": 1, "unacked_mutex_expire": 2}
 
-#: Seconds after which a worker that still runs has survived what lies in its queue; one that ends may take half of them.
+#: Seconds after which a worker that still runs has survived what lies in its queue; an end may take half of them.
 CALM_S = 40.0
 
 #: Starts of a worker in a row that crash before it counts as a crash loop.
