@@ -64,6 +64,13 @@ BENCHMARKS ?= assembly submit workers pipeline hear_book
 bench: $(FULL_STAMP) ## print the benchmarks' figures and keep them in bench/results/
 	for name in $(BENCHMARKS); do $(BIN)/python -m "bench.$$name"; done
 
+# Decides what breaks and when. ROWS=2,15 plays some rows; BASELINE=celery plays stock Celery under the same faults.
+SEED ?= $(shell date +%s)
+
+.PHONY: chaos
+chaos: $(FULL_STAMP) ## break a farm on purpose, as SEED=n says, and count what is lost
+	$(BIN)/python -m bench.chaos --seed "$(SEED)" $(if $(ROWS),--rows "$(ROWS)") $(if $(BASELINE),--baseline "$(BASELINE)")
+
 .PHONY: requirements
 requirements: $(UV_STAMP) ## compile requirements/*.txt anew from pyproject.toml, taking newer versions
 	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra gpu --group dev -o requirements/dev.txt
