@@ -6,16 +6,20 @@ import re
 from typing import Final
 
 from markdown_it import MarkdownIt
+from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
 _DEFINITION: Final = re.compile(r"\[\^[^\]\s]{1,100}\]:")
+#: Columns by which the later paragraphs of a note are indented at least.
+_INDENT_COLUMNS: Final = 2
 _REFERENCE: Final = re.compile(r"\[\^[^\]\s]{1,100}\]")
 
 
 def add_footnotes(parser: MarkdownIt) -> None:
     """Teach a parser to pass over `[^1]` and over what `[^1]:` begins."""
-    options = {"alt": ["paragraph", "reference"]}
+    # `alt`: what a note may break off.
+    options: RuleOptionsType = {"alt": ["paragraph", "reference"]}
     parser.block.ruler.before("reference", "footnote_definition", _pass_definition, options)
     parser.inline.ruler.before("link", "footnote_reference", _pass_reference)
 
@@ -33,18 +37,16 @@ def _pass_definition(state: StateBlock, start_line: int, end_line: int, silent: 
 
 def _end_of(state: StateBlock, start_line: int, end_line: int) -> int:
     """Return the line after a note: it goes on until a blank line, and in indented paragraphs after that."""
-    line, end = start_line + 1, start_line + 1
+    end = start_line + 1
     is_after_blank = False
-    while line < end_line:
+    for line in range(start_line + 1, end_line):
         if state.isEmpty(line):
             is_after_blank = True
-        elif (is_after_blank and state.sCount[line] - state.blkIndent < 2) or (
-            not is_after_blank and _begins_note(state, line)
-        ):
+            continue
+        is_indented = state.sCount[line] - state.blkIndent >= _INDENT_COLUMNS
+        if _begins_note(state, line) or (is_after_blank and not is_indented):
             break
-        else:
-            end = line + 1
-        line += 1
+        end = line + 1
     return end
 
 

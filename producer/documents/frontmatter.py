@@ -16,7 +16,7 @@ _MAX_LINES: Final = 200
 
 
 def read_front_matter(text: str) -> tuple[dict[str, str], str]:
-    """Return the fields of the front matter, and the text with its lines blank so that the others keep their numbers."""
+    """Return the fields of the front matter, and the text with blank lines in its place."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     found = _FRONT_MATTER.match(text)
     if found is None or found["lines"].count("\n") > _MAX_LINES or not _is_front_matter(found["lines"]):

@@ -32,6 +32,8 @@ _MARK: Final = re.compile(r"[\[*_`<&]")
 #: Columns of a table, for the same reason.
 _MAX_COLUMNS: Final = 1_000
 
+#: What Pandoc writes behind a heading: `{#name .class}`.
+_ATTRIBUTES: Final = re.compile(r"\s*\{[#.][^{}]*\}$")
 _BREAK_TAG: Final = re.compile(r"<br\b", re.IGNORECASE)
 
 
@@ -139,6 +141,8 @@ class _BlockReader:
         if self._cells is not None:
             self._cells.append(text)
             return
+        if self._level:
+            text = _ATTRIBUTES.sub("", text)
         mark, self._mark = ("", self._mark) if self._level else (self._mark, "")
         yield Block(one_line(text, separator=",") if mark else text, self._line, self._level, mark)
 

@@ -78,7 +78,7 @@ class Archive:
             RefusedError: with the code `epub_broken`, `epub_too_large`, `epub_bomb` or `epub_path`.
         """
         with _named_faults("its directory"):
-            self._zip = zipfile.ZipFile(_SmallReads(file))  # type: ignore[arg-type]
+            self._zip = zipfile.ZipFile(_SmallReads(file))
             size_bytes = file.seek(0, 2)
         infos = self._zip.infolist()
         if len(infos) > MAX_FILES:

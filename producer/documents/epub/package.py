@@ -132,12 +132,11 @@ def _metadata(root: Element, name: str) -> list[str]:
 def _items(root: Element, package_path: str) -> Iterator[Item]:
     for manifest in root.elements("manifest"):
         for element in manifest.elements("item"):
+            # A sound or a font on the web is no fault; a chapter there is one, and is named when it is to be read.
             try:
                 path = resolve(package_path, element.attribute("href") or "")
             except RefusedError:
-                path = (
-                    None  # a sound or a font on the web is no fault; a chapter there is, and is named when it is read
-                )
+                path = None
             yield Item(
                 id=element.attribute("id") or "",
                 path=path,

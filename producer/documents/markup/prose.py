@@ -62,7 +62,7 @@ class ProseReader:
     _rows: list[list[list[Block]]] = field(default_factory=list)
 
     def start(self, name: str, attributes: Attributes, line: int) -> None:
-        """Take the start of an element; what is left out keeps its name, as tables of contents point at page numbers."""
+        """Take the start of an element; what is left out keeps its name, as a table may point at a page number."""
         if name in _BREAKING and not self._num_left_out:
             self._flush()
         anchor = attributes.get("id") or (attributes.get("name") if name == "a" else None)
@@ -194,9 +194,7 @@ class ProseReader:
 
     def _end_link(self) -> None:
         link = self._links.pop() if self._links else None
-        if (
-            link
-            and not self._level
-            and is_note_mark("".join(self._pieces[link.num_before :]), is_raised=link.is_raised)
-        ):
+        if link is None or self._level:
+            return  # a heading may be a link back to the table of contents
+        if is_note_mark("".join(self._pieces[link.num_before :]), is_raised=link.is_raised):
             del self._pieces[link.num_before :]

@@ -1,8 +1,8 @@
 """XML as events, from files that nobody vouches for. Knows nothing of books.
 
 XHTML of an EPUB is XML by rule, and expat reads it: in linear time, with line numbers. A document that declares an
-entity of its own is refused, and nothing outside of it is ever fetched, so neither kind of entity attack begins. What is
-not well-formed is for `read_html`.
+entity of its own is refused, and nothing outside of it is ever fetched, so neither kind of entity attack begins. What
+is not well-formed is for `read_html`.
 
 defusedxml would refuse the same, but its last release is of 2021, and what it adds to expat are the handlers below.
 """
