@@ -60,9 +60,10 @@ class _SmallReads:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= MAX_DIRECTORY_BYTES:
+        data = self._file.read(size if 0 <= size <= MAX_DIRECTORY_BYTES else MAX_DIRECTORY_BYTES + 1)
+        if len(data) > MAX_DIRECTORY_BYTES:
             raise RefusedError("epub_too_large", f"has a directory of more than {MAX_DIRECTORY_BYTES} bytes")
-        return self._file.read(size)
+        return data
 
 
 class Archive:
