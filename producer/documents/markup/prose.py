@@ -143,8 +143,8 @@ class ProseReader:
             if self._is_title:
                 self.title += text
             return
-        if not self._line and not text.isspace():
-            self._line = line
+        if not self._line and (words := text.lstrip()):
+            self._line = line + text.count("\n", 0, len(text) - len(words))
         # The mark for a line break is no character of XML; HTML may hold it.
         text = text.replace(HARD_BREAK, " ")
         self._pieces.append(text.replace("\n", HARD_BREAK) if self._num_pre else text)
