@@ -13,6 +13,8 @@ from producer.documents.document import Document
 _CHARS_PER_S: Final = 15.0
 #: Of scripts that write more in a character than a letter: what `worker.text` counts as two or three letters.
 _CHARS_PER_S_OF: Final = {"ja": 5.0, "ko": 7.5, "zh": 5.0}
+#: Seconds of a segment: "Alice's Adventures in Wonderland" has 141,200 characters that are heard and 1,316 segments.
+_SEGMENT_S: Final = 7.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Estimate:
     def num_chars(self) -> int:
         """Characters in all chapters that are spoken, without white space at their edges."""
         return sum(chapter.num_chars for chapter in self.chapters)
+
+    @property
+    def num_segments(self) -> int:
+        """About how many segments the text will be cut into; the plan knows."""
+        return max(round(self.speech_s / _SEGMENT_S), len(self.chapters))
 
     @property
     def speech_s(self) -> float:
