@@ -23,6 +23,8 @@ _LINE_BREAK: Final = re.compile(" *\v *")
 HARD_BREAK: Final = "\v"
 #: What stands for a rule between two scenes; the text splitter makes a pause of it.
 RULE: Final = "* * *"
+#: Characters of a chapter's title; what is longer is no title.
+MAX_TITLE_CHARS: Final = 500
 _SOFT_HYPHEN: Final = "\u00ad"
 
 
@@ -79,7 +81,7 @@ def chapter(title: str, placed: Sequence[Placed]) -> Chapter:
         pieces.append(_written(block))
         length += len(pieces[-1])
         previous = block
-    return Chapter(title, "".join(pieces), tuple(origins))
+    return Chapter(title[:MAX_TITLE_CHARS], "".join(pieces), tuple(origins))
 
 
 def _written(block: Block) -> str:

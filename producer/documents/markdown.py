@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
+from producer.contract.narration import is_speakable
 from producer.documents.blocks import HARD_BREAK, RULE, Block, Placed, chapter, folded, one_line
 from producer.documents.document import Document
 from producer.documents.footnotes import add_footnotes
@@ -41,7 +42,7 @@ def read_markdown(text: str, name: str) -> Document:
     """Return a Markdown text as a document whose chapters begin at its headings.
 
     Raises:
-        RefusedError: `markdown_markup`, if it is built to break its reader.
+        RefusedError: `text_unspeakable`, or `markdown_markup` and `markup_broken` if it is built to break its reader.
     """
     front, body = read_front_matter(text)
     if any(line.count("|") > _MAX_COLUMNS for line in body.splitlines()):
@@ -51,6 +52,8 @@ def read_markdown(text: str, name: str) -> Document:
         raise RefusedError("markdown_markup", f"holds more than {_MAX_DEPTH} quotes or lists inside of each other")
     reader = _BlockReader()
     placed = [Placed(block, name) for token in tokens for block in reader.read(token)]
+    if not any(is_speakable(each.block.text) for each in placed):
+        raise RefusedError("text_unspeakable", "holds no letter and no digit to read: code and comments are left out")
     stem = name.rpartition(".")[0] or name
     title = front.get("title") or _title(placed)
     return Document(

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from producer.contract.errors import UnreadableInputError
-from producer.contract.narration import is_speakable
 from producer.documents.document import Document
+from producer.documents.plaintext import read_plain_text
 from producer.documents.refusal import RefusedError
 from producer.textfile import MAX_TEXT_BYTES, STANDARD_INPUT, decode_text, read_bytes
 
@@ -27,13 +27,14 @@ _MARKDOWN_SUFFIXES: Final = frozenset({".md", ".markdown", ".mdown", ".mkd"})
 def read_document(path: str | Path) -> Document:
     """Return the document in a file, or on standard input for `-`.
 
-    What begins as a zip archive is read as an EPUB, what ends in `.md` as Markdown, the rest as plain text.
+    What begins as a zip archive is read as an EPUB, what ends in `.md` as Markdown, the rest as plain text. That may be
+    empty: whether there is anything to say in it is for the narration to judge.
 
     Raises:
         UnreadableInputError: it is not there, or cannot be read; its code and sentence say why.
     """
     name = str(path)
-    is_piped = name == STANDARD_INPUT
+    is_piped = _is_piped(path)
     head = read_bytes(path, MAX_PIPED_BYTES if is_piped else len(_ZIP_MAGIC[0]))
     if head.startswith(_ZIP_MAGIC) or Path(name).suffix.lower() == _EPUB_SUFFIX:
         with _named(name), nullcontext(io.BytesIO(head)) if is_piped else Path(path).open("rb") as file:
@@ -44,7 +45,12 @@ def read_document(path: str | Path) -> Document:
         raise UnreadableInputError(name, "text_too_long", reason)
     text = decode_text(data, name)
     with _named(name):
-        return _read_text(text, "standard input" if is_piped else Path(name).name)
+        return _read_text(text, "standard input" if name == STANDARD_INPUT else Path(name).name)
+
+
+def _is_piped(path: str | Path) -> bool:
+    """Say whether a file can be read only once, as standard input and what `<(...)` of a shell makes."""
+    return str(path) == STANDARD_INPUT or (Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir())
 
 
 def _read_epub(file: BinaryIO, max_bytes: int) -> Document:
@@ -60,14 +66,8 @@ def _read_text(text: str, name: str) -> Document:
     if Path(name).suffix.lower() in _MARKDOWN_SUFFIXES:
         from producer.documents.markdown import read_markdown  # what only Markdown needs
 
-        document = read_markdown(text, name)
-    else:
-        from producer.documents.plaintext import read_plain_text
-
-        document = read_plain_text(text, name, Path(name).stem)
-    if not any(is_speakable(chapter.text) for chapter in document.chapters):
-        raise RefusedError("text_unspeakable", "holds no letter and no digit to read, so there is nothing to say")
-    return document
+        return read_markdown(text, name)
+    return read_plain_text(text, name, Path(name).stem)
 
 
 @contextmanager

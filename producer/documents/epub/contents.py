@@ -63,14 +63,22 @@ def _nav_entries(root: Element, path: str) -> Iterator[_Found]:
 
 def _nav_rows(table: Element, path: str, level: int, parent: Entry | None) -> Iterator[_Found]:
     for row in table.elements("li"):
-        link = next(row.all("a"), None) if not any(row.elements("span")) else next(row.elements("a"), None)
-        label = link or next(row.elements("span"), None)
-        entry = _entry(label.text(), link.attribute("href"), path) if label and link else None
+        link = _own_link(row)
+        entry = _entry(link.text(), link.attribute("href"), path) if link else None
         if entry:
             yield entry, level, parent
         for below in row.elements("ol"):
             # Below a title that is no link, the rows are as good as the ones above.
             yield from _nav_rows(below, path, level + 1 if entry else level, entry or parent)
+
+
+def _own_link(row: Element) -> Element | None:
+    """Return the link of a row, not one of the rows below it."""
+    for child in row.elements():
+        link = child if child.name == "a" else next(child.all("a"), None) if child.name != "ol" else None
+        if link is not None:
+            return link
+    return None
 
 
 def _ncx_entries(root: Element, path: str) -> Iterator[_Found]:

@@ -55,5 +55,6 @@ def _starts(pages: Sequence[Page], contents: Sequence[Entry]) -> dict[int, str]:
             # A place that is not there is most often the page's beginning.
             start = anchors.get((entry.path, entry.fragment or ""), beginnings[entry.path])
             # "Part One" and "Chapter 1" may begin at the same place.
-            titles[start] = f"{titles[start]}: {entry.title}" if start in titles else entry.title
+            outer = titles.get(start, entry.title)
+            titles[start] = entry.title if outer == entry.title else f"{outer}: {entry.title}"
     return titles

@@ -27,20 +27,24 @@ def test_chapters_are_those_of_the_table_of_contents_in_epub_3(tmp_path: Path):
     rows = (
         "<li><a href='p1.xhtml'>Start &amp; more</a></li>"
         "<li><span>Part One</span><ol><li><a href='Text/p2.xhtml#b'>Second</a></li></ol></li>"
+        "<li>Part Two<ol><li><b><a href='Text/p4.xhtml'>Third</a></b></li>"
+        "<li><a href='Text/p4.xhtml#c'>c</a></li></ol></li>"
     )
     document = read(
         tmp_path,
-        package("p1.xhtml", "Text/p2.xhtml", "Text/p3.xhtml", manifest=NAV_ITEM),
+        package("p1.xhtml", "Text/p2.xhtml", "Text/p3.xhtml", "Text/p4.xhtml", manifest=NAV_ITEM),
         {
             "OEBPS/nav.xhtml": nav(rows),
             "OEBPS/p1.xhtml": page("<h1>I</h1><p>One.</p>"),
             "OEBPS/Text/p2.xhtml": page("<p>Still one.</p><h1 id='b'>II</h1><p>Two.</p>"),
             "OEBPS/Text/p3.xhtml": page("<p>Still two.</p>"),
+            "OEBPS/Text/p4.xhtml": page("<p id='c'>Three.</p>"),
         },
     )
     assert outline(document) == [
         ("Start & more", "# I\n\nOne.\n\nStill one."),
         ("Second", "# II\n\nTwo.\n\nStill two."),
+        ("Third: c", "Three."),
     ]
 
 

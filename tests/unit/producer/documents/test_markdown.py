@@ -102,6 +102,6 @@ def test_what_is_built_to_break_the_parser_is_refused(tmp_path: Path, text: str)
     st.sampled_from(["# ", "- ", "> ", "1. ", ""]),
 )
 def test_no_letter_is_lost(lines: list[str], mark: str):
-    text = "\n\n".join(mark + line.strip() for line in lines)
+    text = "Start.\n\n" + "\n\n".join(mark + line.strip() for line in lines)
     found = read(text).text
     assert [each for each in found if each.isalpha()] == [each for each in text if each.isalpha()]

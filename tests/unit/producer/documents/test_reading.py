@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,6 +45,19 @@ def test_standard_input_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch, data
     assert [chapter.title for chapter in read_document("-").chapters] == [title]
 
 
+def test_what_a_shell_pipes_is_read_once():
+    reading, writing = os.pipe()
+    os.write(writing, book("<p>One</p>"))
+    os.close(writing)
+    assert read_document(f"/dev/fd/{reading}").text == "One"
+    os.close(reading)
+
+
+def test_blank_lines_at_the_end_of_a_text_take_no_time(tmp_path: Path):
+    document = read_document(saved(tmp_path, b"One.\n\n\nTwo." + b"\n" * 1_000_000, "book.txt"))
+    assert [origin.line for origin in document.chapters[0].source] == [1, 4]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "code"),
     [
@@ -52,7 +66,6 @@ def test_standard_input_is_read_for_a_dash(monkeypatch: pytest.MonkeyPatch, data
         (".", None, "file_unreadable"),
         ("book.pdf", b"%PDF-1.7\n", "text_binary"),
         ("book.txt", b"\xff\xff", "text_encoding"),
-        ("book.txt", b"...\n", "text_unspeakable"),
         ("book.md", b"```\ncode\n```\n", "text_unspeakable"),
         ("book.docx", b"PK\x03\x04", "epub_broken"),
     ],
