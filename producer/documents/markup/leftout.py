@@ -70,15 +70,18 @@ _ROLES: Final = frozenset(
         "doc-toc",
     }
 )
-#: The same as classes of books that have nothing better, as those of Project Gutenberg.
+#: The same as classes of books that have nothing better, as those of Project Gutenberg, Pandoc and Sphinx.
 _CLASSES: Final = frozenset(
     {
         "endnote",
         "endnotes",
+        "fn-backref",
         "fnanchor",
         "footnote",
-        "footnotes",
+        "footnote-back",
         "footnote-ref",
+        "footnote-reference",
+        "footnotes",
         "noteref",
         "pagebreak",
         "pagenum",
