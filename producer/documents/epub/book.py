@@ -53,6 +53,8 @@ def _pages(archive: Archive, package: Package) -> list[Page]:
         if path in package.contents_pages:
             continue
         page = read_page(archive.read(path), path)
+        if page.is_contents:
+            continue
         num_chars += sum(len(block.text) for block in page.blocks)
         if num_chars > MAX_BOOK_CHARS:
             raise RefusedError("text_too_long", f"has more than {MAX_BOOK_CHARS} characters; it is not one book")

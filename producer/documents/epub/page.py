@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from producer.documents.blocks import Block, Placed
 from producer.documents.markup import NotWellFormedError, decoded, read_html, read_xml
 from producer.documents.markup.prose import ProseReader
 from producer.documents.refusal import RefusedError
+
+#: What makes a page a table of contents: that many links into the book, and so much of its text in them. A page of
+#: prose has a tenth at most.
+_MIN_LINKS: Final = 5
+_MIN_LINKED_SHARE: Final = 0.75
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,8 @@ class Page:
     #: The title in its head; often the book's.
     title: str
     blocks: tuple[Block, ...]
+    #: It is a table of contents, or an index, by what is on it.
+    is_contents: bool
 
     def placed(self) -> list[Placed]:
         """Return the blocks with the file that they are from."""
@@ -39,4 +47,11 @@ def read_page(data: bytes, path: str) -> Page:
             read_html(decoded(data), reader)
     except RefusedError as error:
         raise RefusedError(error.code, f"{error.reason} (in {path!r})") from None
-    return Page(path, " ".join(reader.title.split()), tuple(reader.finish()))
+    blocks = tuple(reader.finish())
+    num_chars = sum(len(block.text) for block in blocks)
+    return Page(
+        path=path,
+        title=" ".join(reader.title.split()),
+        blocks=blocks,
+        is_contents=reader.num_links >= _MIN_LINKS and reader.num_linked_chars >= _MIN_LINKED_SHARE * num_chars,
+    )

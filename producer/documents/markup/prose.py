@@ -31,11 +31,13 @@ _QUOTES: Final = ("\u201c", "\u201d")
 
 @dataclass(slots=True)
 class _Link:
-    """A link into a page, which may be the number of a note."""
+    """A link into the book, which may be the number of a note."""
 
     #: How many pieces of text stood before it.
     num_before: int
     is_raised: bool
+    #: It leads to a place in a page, not to a page.
+    has_place: bool
 
 
 @dataclass(slots=True)
@@ -45,6 +47,9 @@ class ProseReader:
     blocks: list[Block] = field(default_factory=list)
     #: The page's own title, from its head.
     title: str = ""
+    #: Links into the book that are read, and their characters.
+    num_links: int = 0
+    num_linked_chars: int = 0
 
     #: Elements that are open inside of one that is left out, that one included; 0 outside of any.
     _num_left_out: int = 0
@@ -102,10 +107,14 @@ class ProseReader:
         elif name == "sup":
             self._raise()
         elif name == "a":
-            is_inside = "#" in attributes.get("href", "")
-            self._links.append(_Link(len(self._pieces), self._num_raised > 0) if is_inside else None)
+            self._open_link(attributes.get("href", ""))
         elif name == "img" and len(attributes.get("alt", "")) == 1:
             self.text(attributes["alt"], line)  # an initial that is drawn
+
+    def _open_link(self, reference: str) -> None:
+        is_inside = reference and "://" not in reference
+        link = _Link(len(self._pieces), self._num_raised > 0, "#" in reference) if is_inside else None
+        self._links.append(link)
 
     def _raise(self) -> None:
         self._num_raised += 1
@@ -194,7 +203,12 @@ class ProseReader:
 
     def _end_link(self) -> None:
         link = self._links.pop() if self._links else None
-        if link is None or self._level:
-            return  # a heading may be a link back to the table of contents
-        if is_note_mark("".join(self._pieces[link.num_before :]), is_raised=link.is_raised):
+        if link is None:
+            return
+        text = "".join(self._pieces[link.num_before :])
+        # A heading may be a number, and a link back to the table of contents.
+        if link.has_place and not self._level and is_note_mark(text, is_raised=link.is_raised):
             del self._pieces[link.num_before :]
+        else:
+            self.num_links += 1
+            self.num_linked_chars += len(text.strip())

@@ -119,6 +119,14 @@ def test_pages_beside_the_text_are_left_out(tmp_path: Path):
     assert outline(document) == [("One", "One.")]
 
 
+def test_a_page_of_links_into_the_book_is_a_table_of_contents(tmp_path: Path):
+    links = "".join(f"<p><a href='p2.xhtml'>The chapter called {number}</a> {number}</p>" for number in range(5))
+    prose = links.replace("</a>", "</a> which is read because there is more text around than in it")
+    contents = read_document(saved(tmp_path, book(f"<h1>Contents</h1>{links}", "<p>One.</p>")))
+    assert contents.text == "One."
+    assert read_document(saved(tmp_path, book(prose, "<p>One.</p>"))).text.count("chapter called") == 5
+
+
 @pytest.mark.parametrize(
     ("opf_path", "href", "page_path"),
     [
