@@ -45,7 +45,7 @@ class Estimate:
     @property
     def speech_s(self) -> float:
         """Seconds of speech in all chapters."""
-        return sum(chapter.speech_s for chapter in self.chapters)
+        return round(sum(chapter.speech_s for chapter in self.chapters), 1)
 
 
 def estimate(document: Document, *, language: str | None = None) -> Estimate:

@@ -30,7 +30,10 @@ _MAX_DEPTH: Final = 80
 #: 40,000 took 12 s, these take 30 ms.
 _MAX_MARKS: Final = 2_000
 _MARK: Final = re.compile(r"[\[*_`<&]")
-#: Columns of a table, for the same reason.
+#: Marks and lines of a whole text, for the memory of the parser: a line or a pair of marks takes some 2 kB.
+_MAX_ALL_MARKS: Final = 300_000
+_MAX_LINES: Final = 200_000
+#: Columns of a table, for the time that they take.
 _MAX_COLUMNS: Final = 1_000
 
 #: What Pandoc writes behind a heading: `{#name .class}`.
@@ -47,6 +50,8 @@ def read_markdown(text: str, name: str) -> Document:
     front, body = read_front_matter(text)
     if any(line.count("|") > _MAX_COLUMNS for line in body.splitlines()):
         raise RefusedError("markdown_markup", f"holds a table of more than {_MAX_COLUMNS} columns")
+    if body.count("\n") > _MAX_LINES:
+        raise RefusedError("markdown_markup", f"has more than {_MAX_LINES} lines")
     tokens = _parser().parse(body)
     if any(token.level >= _MAX_DEPTH - 1 for token in tokens):
         raise RefusedError("markdown_markup", f"holds more than {_MAX_DEPTH} quotes or lists inside of each other")
@@ -77,9 +82,11 @@ def _parser() -> MarkdownIt:
 
 
 def _count_marks(state: StateCore) -> None:
-    for token in state.tokens:
-        if token.type == "inline" and len(_MARK.findall(token.content)) > _MAX_MARKS:
-            raise RefusedError("markdown_markup", f"holds a paragraph with more than {_MAX_MARKS} marks in it")
+    counts = [len(_MARK.findall(token.content)) for token in state.tokens if token.type == "inline"]
+    if max(counts, default=0) > _MAX_MARKS:
+        raise RefusedError("markdown_markup", f"holds a paragraph with more than {_MAX_MARKS} marks in it")
+    if sum(counts) > _MAX_ALL_MARKS:
+        raise RefusedError("markdown_markup", f"holds more than {_MAX_ALL_MARKS} marks; is it text?")
 
 
 def _title(placed: Sequence[Placed]) -> str | None:

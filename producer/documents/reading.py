@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from producer.contract.errors import UnreadableInputError
+from producer.contract.narration import MAX_TEXT_CHARS
 from producer.documents.document import Document
 from producer.documents.plaintext import read_plain_text
 from producer.documents.refusal import RefusedError
@@ -44,6 +45,9 @@ def read_document(path: str | Path) -> Document:
         reason = f"is larger than {MAX_TEXT_BYTES} bytes; split it into several narrations"
         raise UnreadableInputError(name, "text_too_long", reason)
     text = decode_text(data, name)
+    if len(text) > MAX_TEXT_CHARS:
+        reason = f"has {len(text)} characters, at most {MAX_TEXT_CHARS} fit; split it into several narrations"
+        raise UnreadableInputError(name, "text_too_long", reason)
     with _named(name):
         return _read_text(text, "standard input" if name == STANDARD_INPUT else Path(name).name)
 

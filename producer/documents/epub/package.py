@@ -104,7 +104,7 @@ def read_cover(archive: Archive, package: Package) -> bytes | None:
 
 def _package_path(archive: Archive) -> str:
     if archive.find(CONTAINER) is None:
-        raise RefusedError("epub_no_package", f"is no EPUB: it holds no {CONTAINER}")
+        raise RefusedError("epub_no_package", f"is no EPUB, as it holds no {CONTAINER}; export it as plain text")
     for rootfile in read_tree(archive.read(CONTAINER, max_bytes=MAX_PACKAGE_BYTES)).all("rootfile"):
         path = rootfile.attribute("full-path")
         if path:

@@ -9,6 +9,7 @@ from producer.documents.blocks import HARD_BREAK, RULE, Block, folded, one_line
 from producer.documents.markup.events import Attributes
 from producer.documents.markup.leftout import is_left_out, is_note_mark
 from producer.documents.markup.numbering import Numbering
+from producer.documents.refusal import RefusedError
 
 _HEADINGS: Final = {f"h{level}": level for level in range(1, 7)}
 #: What begins and ends a paragraph. Every element that is not listed is part of one.
@@ -25,6 +26,8 @@ _ROWS: Final = frozenset({"tr"})
 _BREAKING: Final = _BLOCKS | _CELLS | _ROWS
 #: Names for one place; one or two are usual, and a page made of nothing else must not fill the memory.
 _MAX_ANCHORS: Final = 1_000
+#: Paragraphs of one page. A long book has some 40,000, and each takes 200 bytes however short it is.
+_MAX_BLOCKS: Final = 200_000
 #: The quotation marks that a browser puts around the element.
 _QUOTES: Final = ("\u201c", "\u201d")
 
@@ -55,6 +58,7 @@ class ProseReader:
     _num_left_out: int = 0
     _is_title: bool = False
     _num_pre: int = 0
+    _num_emitted: int = 0
     _num_raised: int = 0
     _level: int = 0
     _mark: str = ""
@@ -180,6 +184,9 @@ class ProseReader:
         self._emit(Block(text, line, self._level, mark if not self._level else "", anchors))
 
     def _emit(self, block: Block) -> None:
+        self._num_emitted += 1
+        if self._num_emitted > _MAX_BLOCKS:
+            raise RefusedError("markup_broken", f"holds a page of more than {_MAX_BLOCKS} paragraphs; no book does")
         if self._rows and self._rows[-1]:
             self._rows[-1][-1].append(block)
         else:

@@ -14,7 +14,7 @@ from html.entities import html5
 from typing import Final
 from xml.parsers import expat
 
-from producer.documents.markup.events import Attributes, Events, check_depth, local_name
+from producer.documents.markup.events import MAX_DEPTH, Attributes, Events, local_name
 from producer.documents.refusal import RefusedError
 
 
@@ -27,7 +27,7 @@ def read_xml(data: bytes, events: Events) -> None:
 
     Raises:
         NotWellFormedError: it is not well-formed.
-        RefusedError: `markup_entities` or `markup_broken`.
+        RefusedError: `markup_entities`, or what the events raise.
     """
     parser = expat.ParserCreate()
     _XmlHandlers(parser, events)
@@ -53,7 +53,8 @@ class _XmlHandlers:
 
     def _start(self, name: str, attributes: Attributes) -> None:
         self._depth += 1
-        check_depth(self._depth)
+        if self._depth > MAX_DEPTH:
+            raise NotWellFormedError  # or 500 times `<br>` without an end, which is HTML; its reader decides
         self._events.start(local_name(name), attributes, self._parser.CurrentLineNumber)
 
     def _end(self, name: str) -> None:

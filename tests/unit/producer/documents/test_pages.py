@@ -111,6 +111,7 @@ def test_what_only_looks_like_a_note_is_read(tmp_path: Path, body: str, text: st
         ("<table><tr><td>a<td>b<tr><td>c<td>d</table>", ["a, b", "c, d"]),
         ("<p title=x>One</P><script>a < b</script><p>Two", ["One", "Two"]),
         ("</p></div>One", ["One"]),
+        ("<p>One" * 600 + "<br>" * 600, ["One"] * 600),
     ],
 )
 def test_pages_that_are_not_well_formed_are_read_too(markup: str, texts: list[str]):

@@ -9,10 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from epubs import book, saved
+from epubs import book, epub, saved
 
 from producer.contract.errors import UnreadableInputError
 from producer.documents import Chapter, Document, Origin, estimate, read_document
+
+
+def zipped(name: str) -> bytes:
+    return epub({name: "<p>One</p>"})
+
 
 TEXT = "One.\r\n\r\n# No heading *here*\r\n\r\n\r\nTwo.\n"
 
@@ -66,6 +71,9 @@ def test_blank_lines_at_the_end_of_a_text_take_no_time(tmp_path: Path):
         (".", None, "file_unreadable"),
         ("book.pdf", b"%PDF-1.7\n", "text_binary"),
         ("book.txt", b"\xff\xff", "text_encoding"),
+        ("book.txt", b"a" * 2_000_001, "text_too_long"),
+        ("book.md", b"a\n" * 200_001, "markdown_markup"),
+        ("book.docx", zipped("word/document.xml"), "epub_no_package"),
         ("book.md", b"```\ncode\n```\n", "text_unspeakable"),
         ("book.docx", b"PK\x03\x04", "epub_broken"),
     ],

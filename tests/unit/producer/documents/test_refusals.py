@@ -177,6 +177,13 @@ def test_a_hostile_page_that_is_not_well_formed_is_read_in_one_pass(tmp_path: Pa
     assert codes == {"markup_broken", "epub_no_text"}
 
 
+def test_a_page_of_very_many_paragraphs_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("producer.documents.markup.prose._MAX_BLOCKS", 100)
+    assert read_document(saved(tmp_path, with_page(page("<p>A</p>" * 100)))).text.count("A") == 100
+    with pytest.raises(UnreadableInputError, match="100 paragraphs"):
+        read_document(saved(tmp_path, with_page(page("<p>A</p>" * 101))))
+
+
 def test_a_bomb_takes_no_memory(tmp_path: Path):
     bomb_bytes = 60_000_000
     path = saved(tmp_path, book("<p>A</p>", extra={"OEBPS/p1.xhtml": bytes(bomb_bytes)}))
