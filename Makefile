@@ -39,6 +39,10 @@ narrate: $(SMALL_STAMP) ## narrate the example chapter, or TEXT=path, into out/*
 test: check ## lint, types and every test that needs no GPU
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
+.PHONY: book
+book: $(SMALL_STAMP) ## make out/book.epub of a public-domain book
+	$(BIN)/python examples/make_book.py out/book.epub
+
 .PHONY: setup
 setup: $(FULL_STAMP) ## everything for development into .venv
 

@@ -24,7 +24,7 @@ MAX_TEXT_BYTES: Final = 4 * MAX_TEXT_CHARS + 3
 _MAGIC: Final[tuple[tuple[re.Pattern[bytes], str], ...]] = tuple(
     (re.compile(pattern, re.DOTALL), kind)
     for pattern, kind in (
-        (rb"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB book; unpack its chapters to plain text first"),
+        (rb"PK\x03\x04.{26}mimetypeapplication/epub", "an EPUB book; let its name end in .epub"),
         (rb"PK\x03\x04|PK\x05\x06", "a zip archive (or an EPUB, DOCX or ODT file); export it as plain text first"),
         (rb"%PDF-", "a PDF; export it as plain text first"),
         (rb"\xd0\xcf\x11\xe0", "an old Office document; export it as plain text first"),

@@ -15,6 +15,7 @@ from rich.table import Table
 from producer.cli import options, output
 from producer.cli.localstack import local_stack
 from producer.cli.progress import IdleNote, ProgressView
+from producer.cli.reading import read_fields
 from producer.cli.tables import status_document
 from producer.cli.words import clock_time, file_size
 from producer.client import Client
@@ -26,11 +27,11 @@ from producer.contract.status import STATES_WITH_AUDIO, NarrationStatus, State
 from producer.job import NarrationJob
 from producer.outputfile import check_output_path
 from producer.stack import EmbeddedStack
-from producer.textfile import STANDARD_INPUT, read_text
+from producer.textfile import STANDARD_INPUT
 
 
 def narrate(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="Text file in UTF-8; `-`: standard input.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Text in UTF-8, EPUB or Markdown; `-`: standard input.")],
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Audio file; its suffix says the format. Default: by FILE, here.")
     ] = None,
@@ -52,7 +53,7 @@ def narrate(
     path, format_name = _output(file, out, format)
     check_output_path(path)
     fields = options.given(voice=voice, engine=engine, language=language, model=model, seed=seed, title=title)
-    narration = Narration.parse({**fields, "format": format_name, "text": read_text(file)})
+    narration = Narration.parse({**read_fields(file), **fields, "format": format_name})
     began_s = time.monotonic()
     stack_of = local_stack(data_dir, engine=engine) if local else nullcontext()
     if local:

@@ -8,17 +8,19 @@ from typing import Annotated
 import typer
 
 from producer.cli import options, output
+from producer.cli.reading import read_fields
 from producer.client import Client
 from producer.contract.errors import Fault, UnreadableInputError
+from producer.contract.narration import MAX_TITLE_CHARS
 from producer.contract.routing import Priority
 from producer.job import Batch
 from producer.narrationset import NarrationSet
-from producer.textfile import STANDARD_INPUT, read_text
+from producer.textfile import STANDARD_INPUT
 
 
 def submit(
     files: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE...]", help="Text files; `-`: standard input.")
+        list[str] | None, typer.Argument(metavar="[FILE...]", help="Texts, EPUB or Markdown; `-`: standard input.")
     ] = None,
     manifest: Annotated[
         str | None,
@@ -66,16 +68,16 @@ def submit(
 
 
 def _read_files(files: list[str], fields: dict[str, object]) -> NarrationSet:
-    """Return one narration for each file, titled by the file's name."""
+    """Return one narration for each file, titled by what a document says, else by the file's name."""
     narrations = NarrationSet()
     for name in files:
         try:
-            text = read_text(name)
+            read = read_fields(name)
         except UnreadableInputError as error:
             narrations.add_fault(Fault(error.code, "", error.args[2]), file=name)
             continue
-        title = {"title": Path(name).stem[:500]} if name != STANDARD_INPUT else {}
-        narrations.add({**fields, **title, "text": text}, file=name)
+        title = {"title": Path(name).stem[:MAX_TITLE_CHARS]} if name != STANDARD_INPUT else {}
+        narrations.add({**title, **read, **fields}, file=name)
     return narrations
 
 

@@ -25,6 +25,7 @@ SCHEMA_VERSION: Final = 1
 
 #: Characters in one narration; a 24-hour book has about 1.3 million.
 MAX_TEXT_CHARS: Final = 2_000_000
+MAX_TITLE_CHARS: Final = 500
 
 #: Bytes of `metadata` as JSON; it is handed back as it came and is no place for documents.
 MAX_METADATA_BYTES: Final = 8_192
@@ -108,7 +109,7 @@ class Narration(BaseModel):
     idempotency_key: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     #: The caller's own name for it; unique within a batch.
     custom_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    title: Annotated[str, Field(max_length=500)] | None = None
+    title: Annotated[str, Field(max_length=MAX_TITLE_CHARS)] | None = None
     metadata: dict[str, Any] = {}
 
     @field_validator("text")
