@@ -137,7 +137,7 @@ class SegmentExecutor:
             _settle(future, error=error)
         except ChatterqueueError as error:
             _settle(future, error=error)
-        except Exception as error:  # noqa: BLE001 - an engine may raise anything; it must not take its thread along
+        except BaseException as error:  # noqa: BLE001 - SystemExit too: nothing that an engine raises takes its thread along
             logger.error("segment_crashed", extra={"error": place_of(error)})  # noqa: TRY400 - a message may hold text
             _settle(future, error=SynthesisError(f"the engine failed: {place_of(error)}"))
         else:

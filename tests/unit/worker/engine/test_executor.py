@@ -136,12 +136,13 @@ def test_our_errors_reach_the_caller_as_they_are() -> None:
         started(speak).submit(request()).result(DEADLINE_S)
 
 
-def test_an_unexpected_error_tells_its_place_but_never_the_text() -> None:
+@pytest.mark.parametrize("kind", [KeyError, MemoryError, SystemExit, KeyboardInterrupt])
+def test_an_unexpected_error_tells_its_place_but_never_the_text(kind: type[BaseException]) -> None:
     def speak(request: SegmentRequest) -> Take:
-        raise KeyError(request.text)
+        raise kind(request.text)
 
     executor = started(speak)
-    with pytest.raises(SynthesisError, match=r"KeyError in test_executor.py:\d+") as caught:
+    with pytest.raises(SynthesisError, match=rf"{kind.__name__} in test_executor.py:\d+") as caught:
         executor.submit(request("a secret")).result(DEADLINE_S)
     assert "secret" not in str(caught.value)
     with pytest.raises(SynthesisError):  # the thread is still there
