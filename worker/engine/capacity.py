@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Final, Literal
 
 from producer.contract.narration import ModelName
-from worker.engine.batching.fitting import Costs, Fit, fit, kv_slot_bytes
+from worker.engine.batching.fitting import Costs, Fit, fit
+from worker.engine.t3.slotsize import slot_bytes
 from worker.models.header import read_header, t3_bytes
 from worker.models.precision import Precision
 from worker.models.store.catalog import PARTS
@@ -23,10 +24,6 @@ from worker.models.store.catalog import PARTS
 #: Positions of a row in T3's cache: 34 of the voice, some 150 of the text, and 30 s of speech and more. The same on
 #: every device, because it is also the ceiling at which a segment counts as running away.
 MAX_POSITIONS: Final = 1_024
-
-_NUM_LAYERS: Final = 30
-_NUM_HEADS: Final = 16
-_HEAD_SIZE: Final = 64
 
 _MIB: Final = 2**20
 
@@ -59,18 +56,12 @@ _CPU_FRAMES: Final = 10_240
 
 def costs_of(precision: Precision) -> Costs:
     """Return what the slots and frames of one model take."""
-    slot_bytes = kv_slot_bytes(
-        num_layers=_NUM_LAYERS,
-        num_heads=_NUM_HEADS,
-        head_size=_HEAD_SIZE,
-        num_positions=MAX_POSITIONS,
-        value_bytes=4 if precision == "fp32" else 2,
-    )
+    one_slot_bytes = slot_bytes(precision, MAX_POSITIONS)
     return Costs(
-        slot_bytes=slot_bytes,
+        slot_bytes=one_slot_bytes,
         frame_bytes=_FRAME_BYTES[precision],
         # One row more than the slots have: idle lanes write to it.
-        decode_bytes=_DECODE_BYTES[precision] + slot_bytes // 2,
+        decode_bytes=_DECODE_BYTES[precision] + one_slot_bytes // 2,
         burst_bytes=_BURST_BYTES[precision],
         most_burst_bytes=_MOST_BURST_BYTES[precision],
         render_bytes=_RENDER_BYTES[precision] + RENDERER_WEIGHTS_BYTES[precision],

@@ -215,7 +215,7 @@ class ChatterboxEngine:
         speaker = self._speaker(request.model)
         if request.language not in speaker.languages:
             raise LanguageUnsupportedError(self._why_not(request))
-        return speaker.loop.submit(request)
+        return speaker.submit(request)
 
     def health(self) -> EngineHealth:
         """Return how it does."""

@@ -6,6 +6,7 @@ Knows nothing of files or of other models.
 from __future__ import annotations
 
 import logging
+from concurrent.futures import Future
 from typing import Any, Literal
 
 import torch  # noqa: TID253 - imported with the engine that needs it
@@ -16,10 +17,12 @@ from worker.engine.batching.settling import Sound
 from worker.engine.capacity import MAX_POSITIONS, costs_of
 from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
+from worker.engine.request import SegmentRequest, Take
 from worker.engine.s3gen.renderer import Renderer
 from worker.engine.streamedrenderer import StreamedRenderer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.torchdevice import TorchDevice
+from worker.errors import WorkerStartError
 from worker.models.precision import Precision
 
 logger = logging.getLogger(__name__)
@@ -97,6 +100,18 @@ class Speaker:
         facts = {"num_slots": self.capacity.num_slots, "max_render_frames": self.capacity.max_frames}
         logger.info("speaker_fitted", extra={"speaker": self._name, **facts})
         self.loop.start()
+
+    def submit(self, request: SegmentRequest) -> Future[Take]:
+        """Queue a segment.
+
+        Raises:
+            WorkerStartError: before `start`.
+            DrainingError: after `close`.
+            EngineFaultError: after a fault that only a new process mends.
+        """
+        if not self._is_started:
+            raise WorkerStartError("the engine was given a segment before it was warm")
+        return self.loop.submit(request)
 
     def health(self) -> EngineHealth:
         """Return how it does; not ready until it has been started."""

@@ -73,11 +73,6 @@ class Fit:
         return costs.decoding(self.num_slots) + costs.rendering(self.max_frames)
 
 
-def kv_slot_bytes(*, num_layers: int, num_heads: int, head_size: int, num_positions: int, value_bytes: int) -> int:
-    """Return what the cache of one slot takes: keys and values, of the row with the text and of that without."""
-    return 2 * 2 * num_layers * num_heads * head_size * num_positions * value_bytes
-
-
 def fit(free_bytes: int, costs: Costs, *, max_slots: int | None = None, max_frames: int | None = None) -> Fit:
     """Return how many slots and frames fit into memory that is free once T3 is loaded: slots first.
 
