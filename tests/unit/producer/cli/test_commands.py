@@ -29,8 +29,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "link.mp3").symlink_to(tmp_path / "elsewhere.mp3")
     (tmp_path / "folder.mp3").mkdir()
     (tmp_path / "bad.jsonl").write_text('{"text": "One."}\n{"text": ""}\n[]\n{"text": "x", "speed": NaN}\n', "utf-8")
-    with zipfile.ZipFile(tmp_path / "book.epub", "w") as book:
-        book.writestr("mimetype", "application/epub+zip")
+    for name in ("book.epub", "book.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as book:
+            book.writestr("mimetype", "application/epub+zip")
     return tmp_path
 
 
@@ -38,7 +39,8 @@ REFUSALS: dict[str, tuple[int, str]] = {
     "narrate missing.txt": (3, "file_missing"),
     "narrate .": (3, "file_unreadable"),
     "narrate latin1.txt": (3, "text_encoding"),
-    "narrate book.epub": (3, "text_binary"),
+    "narrate book.epub": (3, "epub_no_package"),
+    "narrate book.zip": (3, "text_binary"),
     "narrate blank.txt": (3, "text_empty"),
     "narrate dots.txt": (3, "text_unspeakable"),
     "narrate emoji.txt": (3, "text_unspeakable"),
