@@ -95,6 +95,31 @@ def audio_key(narration_id: str, audio_format: AudioFormat) -> str:
     return f"narrations/{narration_id}/audio.{audio_format.value}"
 
 
+def subtitles_key(narration_id: str, suffix: str) -> str:
+    """Return the key of a narration's timings: `srt`, `vtt`, or `json` for all that is known of them."""
+    return f"narrations/{narration_id}/audio.{suffix}"
+
+
+def chapter_audio_key(narration_id: str, index: int, audio_format: AudioFormat) -> str:
+    """Return the key of the audio of one chapter; players sort by the number, which begins at 1."""
+    return f"narrations/{narration_id}/chapters/{index + 1:04d}.{audio_format.value}"
+
+
+def cover_key(sha256: str) -> str:
+    """Return the key of a cover, a JPEG or PNG file."""
+    return f"covers/{sha256}"
+
+
+def dictionary_record_key(name: str) -> str:
+    """Return the key of a pronunciation dictionary's record: its versions."""
+    return f"dictionaries/{name}.json"
+
+
+def dictionary_rules_key(sha256: str) -> str:
+    """Return the key of one version's rules."""
+    return f"dictionaries/{sha256}.rules.json"
+
+
 def segment_key(segment_hash: str) -> str:
     """Return the key of a segment's audio; `segment_hash` is the SHA-256 of all that decides how it sounds."""
     return f"segments/{segment_hash[:2]}/{segment_hash}.flac"

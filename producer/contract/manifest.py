@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from producer.contract.loudness import LoudnessFacts
 from producer.contract.narration import SCHEMA_VERSION
 from producer.contract.plan import Boundary
 from producer.contract.status import State
@@ -35,6 +36,12 @@ class TakeFacts(BaseModel):
     #: Seconds that the synthesis took; 0 if reused.
     synthesis_s: float
     worker: str
+    #: What the quality gate found and no other take did better on; empty: nothing.
+    flags: tuple[str, ...] = ()
+    #: 0 to 1, the higher the better; None in takes that were not checked.
+    score: float | None = None
+    #: Takes that were made until this one was kept.
+    num_takes: int = 1
 
 
 class ManifestSegment(BaseModel):
@@ -50,14 +57,24 @@ class ManifestSegment(BaseModel):
     #: False: the audio holds nothing for this span; `error_code` says why.
     is_present: bool
     key: str | None = None
+    #: Index of its chapter.
+    chapter: int = 0
+    #: Who speaks it; None: the chapter's voice or the narration's.
+    voice: str | None = None
     offset_samples: int
+    #: Of the take that are heard, without what was trimmed.
     num_samples: int
+    #: Samples of the stored take that come before those that are heard.
+    trim_start_samples: int = 0
     pause_after_samples: int
     offset_s: float
     duration_s: float
     seed: int | None = None
     attempts: int
     is_reused: bool = False
+    #: Why somebody should listen to it; see docs/quality.md.
+    flags: tuple[str, ...] = ()
+    score: float | None = None
     error_code: str | None = None
     error: str | None = None
 
@@ -75,6 +92,25 @@ class AudioObject(BaseModel):
     sample_rate_hz: int
     num_samples: int
     duration_s: float
+
+
+class ManifestChapter(BaseModel):
+    """One chapter's place in the text and in the audio."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    index: int
+    title: str
+    #: Span in the original text, in characters.
+    start: int
+    end: int
+    offset_s: float
+    duration_s: float
+    num_segments: int
+    num_failed: int
+    num_flagged: int
+    #: Its own file, if those were asked for.
+    audio: AudioObject | None = None
 
 
 class Usage(BaseModel):
@@ -131,4 +167,7 @@ class Manifest(BaseModel):
     created_at: datetime
     #: None when every segment failed.
     audio: AudioObject | None
+    #: None in manifests of before it was measured.
+    loudness: LoudnessFacts | None = None
+    chapters: tuple[ManifestChapter, ...] = ()
     segments: tuple[ManifestSegment, ...]

@@ -16,8 +16,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from producer.contract.chapter import MAX_CHAPTERS, Chapter
 from producer.contract.errors import Fault, InvalidNarrationError
 from producer.contract.languages import LANGUAGES
+from producer.contract.loudness import LoudnessPreset
 from producer.contract.routing import Priority
 
 #: Version of every stored record; a reader refuses a newer one by name (`MalformedMessageError`).
@@ -60,8 +62,17 @@ class AudioFormat(StrEnum):
     """The container and codec of the finished audio."""
 
     MP3 = "mp3"
+    OPUS = "opus"  #: in an Ogg container, `.opus`
+    M4B = "m4b"  #: AAC with chapters and a cover, as audiobook players want it
     FLAC = "flac"
     WAV = "wav"
+
+
+class QualityGate(StrEnum):
+    """How each take is checked before it counts."""
+
+    SIGNAL = "signal"  #: by its samples and by what the engine knows of it
+    ASR = "asr"  #: also by what a speech recognizer hears
 
 
 class Parameters(BaseModel):
@@ -110,6 +121,21 @@ class Narration(BaseModel):
     #: The caller's own name for it; unique within a batch.
     custom_id: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     title: Annotated[str, Field(max_length=MAX_TITLE_CHARS)] | None = None
+    author: Annotated[str, Field(max_length=MAX_TITLE_CHARS)] | None = None
+    #: SHA-256 of the cover's JPEG or PNG file, as `Client.add_cover` returns it.
+    cover: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    #: Where each chapter begins, ascending, the first one at 0; empty: one chapter without a title.
+    chapters: Annotated[tuple[Chapter, ...], Field(max_length=MAX_CHAPTERS, strict=False)] = ()
+    #: Also one audio object for each chapter.
+    chapter_files: bool = False
+    #: Name of a pronunciation dictionary; its version is pinned when the narration is handed in.
+    dictionary: str | None = None
+    #: Write numbers, dates, amounts and units out as words before they are spoken.
+    normalize: bool = False
+    loudness: LoudnessPreset = Field(LoudnessPreset.AUDIOBOOK, strict=False)
+    #: Integrated loudness in LUFS, instead of the preset's.
+    loudness_lufs: Annotated[float, Field(ge=-36.0, le=-9.0)] | None = None
+    quality: QualityGate = Field(QualityGate.SIGNAL, strict=False)
     metadata: dict[str, Any] = {}
 
     @field_validator("text")
@@ -144,6 +170,15 @@ class Narration(BaseModel):
             )
         return voice
 
+    @field_validator("dictionary")
+    @classmethod
+    def _dictionary_is_a_name(cls, dictionary: str | None) -> str | None:
+        if dictionary is not None and not VOICE_NAME.fullmatch(dictionary):
+            raise PydanticCustomError(
+                "dictionary_name", "is no dictionary name: lower-case letters, digits, `-` and `_`, at most 64"
+            )
+        return dictionary
+
     @field_validator("language")
     @classmethod
     def _language_is_known(cls, language: str) -> str:
@@ -170,6 +205,11 @@ class Narration(BaseModel):
             raise PydanticCustomError("language_unsupported", "the draft engine speaks English only")
         if self.model is ModelName.ENGLISH and self.language != "en":
             raise PydanticCustomError("language_unsupported", "the English model speaks English only")
+        starts = [chapter.start for chapter in self.chapters]
+        if starts and (starts[0] != 0 or starts != sorted(set(starts)) or starts[-1] >= len(self.text)):
+            raise PydanticCustomError(
+                "chapters_order", "the chapters must begin at 0, ascend, and lie within the text's characters"
+            )
         return self
 
     @classmethod
@@ -188,7 +228,8 @@ class Narration(BaseModel):
 
     def content_hash(self) -> str:
         """Return the SHA-256 of everything that decides the result: two narrations with the same one sound the same."""
-        content = self.model_dump(mode="json", exclude=_NOT_CONTENT)
+        # Without defaults: a field that a later version adds leaves the hash of what does not use it alone.
+        content = self.model_dump(mode="json", exclude=_NOT_CONTENT, exclude_defaults=True)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -199,6 +240,27 @@ _NOT_CONTENT: Final = {"idempotency_key", "priority", "queue_timeout_s", "run_ti
 def is_speakable(text: str) -> bool:
     """Say whether a text holds at least one letter or digit, in any script."""
     return any(unicodedata.category(character)[0] in "LN" for character in text)
+
+
+class DictionaryReference(BaseModel):
+    """One version of a pronunciation dictionary."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    version: int
+    sha256: str
+
+
+class Redo(BaseModel):
+    """A segment that is spoken once more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    #: Which take it is, from 1; 0 was the first. Decides its seed.
+    take: Annotated[int, Field(ge=1)]
+    #: What is spoken instead; None: the same text.
+    text: str | None = None
 
 
 class NarrationRequest(BaseModel):
@@ -214,6 +276,14 @@ class NarrationRequest(BaseModel):
     voice_sha256: str | None = None
     #: The narration that this one takes up again.
     retry_of: str | None = None
+    #: SHA-256 of the reference audio of each other voice that chapters and marks in the text name; None: the engine's.
+    voices_sha256: dict[str, str | None] = {}
+    #: The rules of the pronunciation dictionary as they were then.
+    dictionary: DictionaryReference | None = None
+    #: The narration of which some segments are spoken once more.
+    redo_of: str | None = None
+    #: Segment -> how it is spoken once more.
+    redone: dict[int, Redo] = {}
     narration: Narration
 
     @classmethod
@@ -258,6 +328,8 @@ _OWN_CODES: Final = frozenset(
         "text_too_long",
         "text_unspeakable",
         "voice_name",
+        "dictionary_name",
+        "chapters_order",
         "language_unknown",
         "language_unsupported",
         "metadata_json",

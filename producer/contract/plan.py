@@ -19,6 +19,7 @@ class Boundary(StrEnum):
     SENTENCE = "sentence"
     PARAGRAPH = "paragraph"
     HEADING = "heading"  #: before or after a heading
+    CHAPTER = "chapter"  #: the next one begins a chapter
     END = "end"  #: the last segment
 
 
@@ -35,6 +36,28 @@ class Segment(BaseModel):
     end: int
     #: What follows this segment.
     boundary: Boundary
+    #: Index of its chapter.
+    chapter: int = 0
+    #: Who speaks it; None: the chapter's voice or the narration's.
+    voice: str | None = None
+    #: Seconds of silence after it that a mark in the text asks for; None: what the boundary brings.
+    pause_after_s: float | None = None
+    #: Which take of this text it is; 0 unless it was spoken once more.
+    take: int = 0
+
+
+class PlanChapter(BaseModel):
+    """A chapter and its segments."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: str
+    #: Span in the original text, in characters.
+    start: int
+    end: int
+    first_segment: int
+    #: 0 if there is nothing in it to say.
+    num_segments: int
 
 
 class Plan(BaseModel):
@@ -47,3 +70,5 @@ class Plan(BaseModel):
     text_sha256: str
     num_chars: int
     segments: tuple[Segment, ...]
+    #: Empty if the narration names none.
+    chapters: tuple[PlanChapter, ...] = ()

@@ -50,6 +50,8 @@ class NarrationStatus(BaseModel):
     batch_id: str | None = None
     #: The narration that this one takes up again.
     retry_of: str | None = None
+    #: The narration of which this one speaks some segments once more.
+    redo_of: str | None = None
     title: str | None = None
     engine: str
     #: Identity of the model that speaks (engine, model, revision, precision); pinned by the first segment.
@@ -68,6 +70,8 @@ class NarrationStatus(BaseModel):
     num_failed: int = 0
     #: Of `num_done`, those that were in the segment cache already.
     num_reused: int = 0
+    #: Of `num_done`, those that the quality gate found fault with and kept, for want of a better take.
+    num_flagged: int = 0
     #: Takes that were started, over all segments; more than `num_segments` means that work was done twice.
     num_attempts: int = 0
     #: Seconds of speech made so far, pauses not counted.

@@ -21,14 +21,14 @@ def found(packs: list[requestpack.Pack], ref: str) -> NarrationRequest:
     return NarrationRequest.model_validate_json(content[int(offset) : int(offset) + int(length)])
 
 
-@pytest.mark.parametrize("max_bytes", [1, 1_200, 8 * 1024 * 1024])
+@pytest.mark.parametrize("max_bytes", [1, 2_000, 8 * 1024 * 1024])
 def test_every_reference_finds_its_request(monkeypatch: pytest.MonkeyPatch, max_bytes: int):
     monkeypatch.setattr(requestpack, "MAX_PACK_BYTES", max_bytes)
     asked = requests("One.", "Zwei, größer.", "三。", "Four. " * 100)
     packs, refs = packs_of(asked, "b")
     assert [found(packs, ref) for ref in refs] == asked
     assert len({pack.key for pack in packs}) == len(packs)
-    assert len(packs) == {1: 4, 1_200: 3, 8 * 1024 * 1024: 1}[max_bytes]
+    assert len(packs) == {1: 4, 2_000: 3, 8 * 1024 * 1024: 1}[max_bytes]
     for pack in packs:
         assert pack.content.endswith(b"\n")
 
