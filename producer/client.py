@@ -5,12 +5,13 @@ Knows nothing of Redis, S3 and Celery beyond that they are there; it connects to
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from producer.bulk import read_bulk_file
+from producer.chapterstatus import ChapterStatus, chapter_statuses
 from producer.contract.manifest import Manifest
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
@@ -18,6 +19,7 @@ from producer.contract.status import NarrationStatus, State
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.results import download, presigned_url, read_manifest, read_status
+from producer.review import ReviewSegment, review
 from producer.services import Services
 from producer.submission import submit_one, submit_set
 from producer.waiting import OnProgress, wait_for
@@ -175,6 +177,42 @@ class Client:
             QueueUnavailableError, StorageUnavailableError: as `submit`.
         """
         return self.job(narration_id).retry()
+
+    def redo(self, narration_id: str, segments: Iterable[int] | Mapping[int, str | None]) -> NarrationJob:
+        """Speak some segments of a finished narration once more, and return the narration that does so.
+
+        Each gets a new take with another seed. The result is a narration of its own, linked by `redo_of`, in which all
+        other segments are those of before. The same again returns the same narration; for a third take, redo the new
+        one.
+
+        Args:
+            narration_id: which one.
+            segments: their indexes, as the manifest and `review` give them; with a text, that is spoken instead.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            RedoRefusedError: it has no audio, or no such segment; nothing was queued.
+            QueueUnavailableError, StorageUnavailableError: as `submit`.
+        """
+        return self.job(narration_id).redo(segments)
+
+    def chapters(self, narration_id: str) -> Sequence[ChapterStatus]:
+        """Return where each chapter of a narration stands; none until its text has been split.
+
+        Raises:
+            NarrationNotFoundError: no narration has this id.
+            QueueUnavailableError, StorageUnavailableError: it cannot be read now.
+        """
+        return chapter_statuses(self._services, narration_id)
+
+    def review(self, narration_id: str) -> Sequence[ReviewSegment]:
+        """Return the segments of a finished narration that the quality gate flagged or that are missing.
+
+        Raises:
+            NarrationNotFoundError, NarrationUnfinishedError, NarrationFailedError: as `download`.
+            QueueUnavailableError, StorageUnavailableError: it cannot be read now.
+        """
+        return review(self._services, narration_id)
 
     def delete(self, narration_id: str) -> None:
         """Remove a narration: its record, request, plan, manifest and audio. One that is under way is cancelled first.

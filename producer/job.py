@@ -5,13 +5,14 @@ Knows nothing of how narrations are submitted; a handle can be made from an id a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
 from producer.contract.manifest import Manifest
 from producer.contract.status import NarrationStatus, State
 from producer.deletion import delete
+from producer.redoing import redo
 from producer.results import download, presigned_url, read_manifest, read_status
 from producer.services import Services
 from producer.submission import Submitted
@@ -64,6 +65,11 @@ class NarrationJob:
     def retry(self) -> NarrationJob:
         """Take up again what failed of it; see `Client.retry`."""
         return NarrationJob.of(self._services, retry(self._services, self.id))
+
+    def redo(self, segments: Iterable[int] | Mapping[int, str | None]) -> NarrationJob:
+        """Speak some of its segments once more; see `Client.redo`."""
+        texts = segments if isinstance(segments, Mapping) else dict.fromkeys(segments)
+        return NarrationJob.of(self._services, redo(self._services, self.id, texts))
 
     def delete(self) -> None:
         """Remove it; see `Client.delete`."""

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 from producer.cli import options, output
 from producer.cli.progress import IdleNote, ProgressView
-from producer.cli.tables import status_document, status_table
+from producer.cli.tables import chapter_table, status_document, status_table
 from producer.client import Client
 from producer.contract.errors import ExitCode, NarrationNotFoundError
 from producer.contract.status import NarrationStatus, State
 
 
-def status(ids: options.Ids, json: options.Json = False) -> None:
+def status(
+    ids: options.Ids,
+    chapters: Annotated[bool, typer.Option("--chapters", help="Say it of each chapter; with one id.")] = False,
+    json: options.Json = False,
+) -> None:
     """Say where narrations stand."""
     del json
+    if chapters and len(ids) != 1:
+        raise typer.BadParameter("--chapters goes with one id")
     with Client() as client:
+        if chapters:
+            found = client.chapters(ids[0])
+            output.print_result([asdict(each) for each in found], chapter_table(found))
+            return
         statuses = [_known(each, found) for each, found in zip(ids, client.statuses(ids), strict=True)]
     print_statuses(statuses)
 

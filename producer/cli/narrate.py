@@ -13,9 +13,11 @@ import typer
 from rich.table import Table
 
 from producer.cli import options, output
+from producer.cli.covering import chosen_cover, with_cover
+from producer.cli.estimating import print_estimates
 from producer.cli.localstack import local_stack
 from producer.cli.progress import IdleNote, ProgressView
-from producer.cli.reading import read_fields
+from producer.cli.reading import read
 from producer.cli.tables import status_document
 from producer.cli.words import clock_time, file_size
 from producer.client import Client
@@ -42,6 +44,15 @@ def narrate(
     model: options.Model = None,
     seed: options.Seed = None,
     title: options.Title = None,
+    author: options.Author = None,
+    cover: options.Cover = None,
+    dictionary: options.Dictionary = None,
+    normalize: options.Normalize = None,
+    loudness: options.Loudness = None,
+    loudness_lufs: options.LoudnessLufs = None,
+    quality: options.Quality = None,
+    chapter_files: options.ChapterFiles = None,
+    dry_run: options.DryRun = False,
     local: Annotated[
         bool, typer.Option("--local", help="Run Redis, S3 and a worker here, for this text only.")
     ] = False,
@@ -51,15 +62,34 @@ def narrate(
     """Narrate a text: hand it in, show how far it is, fetch the audio."""
     del json
     path, format_name = _output(file, out, format)
+    if dry_run:
+        print_estimates([file], language=language)
+        return ExitCode.OK
     check_output_path(path)
-    fields = options.given(voice=voice, engine=engine, language=language, model=model, seed=seed, title=title)
-    narration = Narration.parse({**read_fields(file), **fields, "format": format_name})
+    fields = options.given(
+        voice=voice,
+        engine=engine,
+        language=language,
+        model=model,
+        seed=seed,
+        title=title,
+        author=author,
+        dictionary=dictionary,
+        normalize=normalize,
+        loudness=loudness,
+        loudness_lufs=loudness_lufs,
+        quality=quality,
+        chapter_files=chapter_files,
+    )
+    reading = read(file)
+    narration = Narration.parse({**reading.fields, **fields, "format": format_name})
+    picture = chosen_cover(cover, reading)
     began_s = time.monotonic()
     stack_of = local_stack(data_dir, engine=engine) if local else nullcontext()
     if local:
         output.print_progress_note(f"starting Redis, S3 and a worker in {data_dir}")
     with stack_of as stack, _hint_at_local(is_local=local), Client() as client:
-        job = client.submit(narration)
+        job = client.submit(with_cover(client, narration, picture))
         with _explained_end(job, is_local=local):
             status = _follow(client, job, stack)
         if status.state not in STATES_WITH_AUDIO:

@@ -10,7 +10,8 @@ from typing import Annotated, Final
 
 import typer
 
-from producer.contract.narration import DEFAULT_VOICE, AudioFormat, EngineName, ModelName
+from producer.contract.loudness import LoudnessPreset
+from producer.contract.narration import DEFAULT_VOICE, AudioFormat, EngineName, ModelName, QualityGate
 
 #: `main` has looked for the flag already, as errors on the command line itself must be JSON too.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document; errors too, to standard error.")]
@@ -27,6 +28,24 @@ Format = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="Same seed, same text, same engine: same audio; default: 0.")]
 Title = Annotated[str | None, typer.Option(help="Title, kept in the manifest and in the audio file.")]
+
+Author = Annotated[str | None, typer.Option(help="Author, kept in the manifest and in the audio file.")]
+Cover = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="JPEG or PNG for the audio file; default: the book's own.")
+]
+Dictionary = Annotated[str | None, typer.Option(help="Name of a pronunciation dictionary.")]
+Normalize = Annotated[
+    bool | None, typer.Option("--normalize/--no-normalize", help="Write numbers, dates and units out before speaking.")
+]
+Loudness = Annotated[str | None, typer.Option(help=f"One of {', '.join(LoudnessPreset)}; default: audiobook.")]
+LoudnessLufs = Annotated[float | None, typer.Option(help="Integrated loudness in LUFS, instead of the preset's.")]
+Quality = Annotated[
+    str | None, typer.Option(help=f"How takes are checked: one of {', '.join(QualityGate)}; default: signal.")
+]
+ChapterFiles = Annotated[bool | None, typer.Option("--chapter-files", help="Also one audio file for each chapter.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say how much speech it will be, chapter by chapter; queue nothing.")
+]
 
 DataDir = Annotated[Path, typer.Option(help="Folder of the embedded stack.")]
 DEFAULT_DATA_DIR: Final = Path(".chatterqueue")

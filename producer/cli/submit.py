@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from producer.cli import options, output
-from producer.cli.reading import read_fields
+from producer.cli.covering import chosen_cover, stored_cover
+from producer.cli.estimating import print_estimates
+from producer.cli.reading import read
 from producer.client import Client
 from producer.contract.errors import Fault, UnreadableInputError
 from producer.contract.narration import MAX_TITLE_CHARS
@@ -32,6 +34,15 @@ def submit(
     language: options.Language = None,
     model: options.Model = None,
     seed: options.Seed = None,
+    author: options.Author = None,
+    cover: options.Cover = None,
+    dictionary: options.Dictionary = None,
+    normalize: options.Normalize = None,
+    loudness: options.Loudness = None,
+    loudness_lufs: options.LoudnessLufs = None,
+    quality: options.Quality = None,
+    chapter_files: options.ChapterFiles = None,
+    dry_run: options.DryRun = False,
     priority: Annotated[str | None, typer.Option(help=f"One of {', '.join(Priority)}.")] = None,
     queue_timeout: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Expire if no segment has been begun by then.")
@@ -53,31 +64,43 @@ def submit(
         language=language,
         model=model,
         seed=seed,
+        author=author,
+        dictionary=dictionary,
+        normalize=normalize,
+        loudness=loudness,
+        loudness_lufs=loudness_lufs,
+        quality=quality,
+        chapter_files=chapter_files,
         priority=priority,
         queue_timeout_s=queue_timeout,
         run_timeout_s=run_timeout,
     )
-    if manifest and fields:
-        raise typer.BadParameter(f"with --manifest, {', '.join(fields)} belongs into its lines")
+    if manifest and (fields or cover or dry_run):
+        given = [*fields, *(["cover"] if cover else []), *(["dry-run"] if dry_run else [])]
+        raise typer.BadParameter(f"with --manifest, {', '.join(given)} belongs into its lines")
+    if dry_run:
+        print_estimates(files or [], language=language)
+        return
     with Client() as client:
         if manifest:
             batch = client.submit_file(manifest, wait_s=wait)
         else:
-            batch = client.submit_many(_read_files(files or [], fields), wait_s=wait)
+            batch = client.submit_many(_read_files(client, files or [], fields, cover), wait_s=wait)
     _print_batch(batch)
 
 
-def _read_files(files: list[str], fields: dict[str, object]) -> NarrationSet:
+def _read_files(client: Client, files: list[str], fields: dict[str, object], cover: Path | None) -> NarrationSet:
     """Return one narration for each file, titled by what a document says, else by the file's name."""
     narrations = NarrationSet()
     for name in files:
         try:
-            read = read_fields(name)
+            reading = read(name)
         except UnreadableInputError as error:
             narrations.add_fault(Fault(error.code, "", error.args[2]), file=name)
             continue
         title = {"title": Path(name).stem[:MAX_TITLE_CHARS]} if name != STANDARD_INPUT else {}
-        narrations.add({**title, **read, **fields}, file=name)
+        picture = stored_cover(client, chosen_cover(cover, reading))
+        narrations.add({**title, **reading.fields, **fields, **options.given(cover=picture)}, file=name)
     return narrations
 
 

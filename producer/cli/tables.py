@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
+from producer.chapterstatus import ChapterStatus
 from producer.cli.words import clock_time
 from producer.contract.status import NarrationStatus
 
@@ -26,11 +27,28 @@ def status_table(statuses: Sequence[NarrationStatus]) -> Table:
     return table
 
 
+def chapter_table(chapters: Sequence[ChapterStatus]) -> Table:
+    """Return the chapters of a narration as a table."""
+    table = Table(box=None, pad_edge=False, header_style="")
+    for heading in ("chapter", "state", "done", "at", "length"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    for each in chapters:
+        done = _ended(each.num_done, each.num_segments, failed=each.num_failed, flagged=each.num_flagged)
+        times = ["-" if seconds is None else clock_time(seconds) for seconds in (each.offset_s, each.duration_s)]
+        table.add_row(str(each.index + 1), each.state.value, done, *times, each.title)
+    return table
+
+
 def _done(status: NarrationStatus) -> str:
     if status.num_segments is None:
         return "-"
-    ended = f"{status.num_done}/{status.num_segments}"
-    return f"{ended} ({status.num_failed} failed)" if status.num_failed else ended
+    return _ended(status.num_done, status.num_segments, failed=status.num_failed, flagged=status.num_flagged)
+
+
+def _ended(num_done: int, num_segments: int, **others: int) -> str:
+    notes = ", ".join(f"{number} {what}" for what, number in others.items() if number)
+    return f"{num_done}/{num_segments} ({notes})" if notes else f"{num_done}/{num_segments}"
 
 
 def status_document(status: NarrationStatus) -> dict[str, object]:

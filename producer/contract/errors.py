@@ -12,6 +12,7 @@ ChatterqueueError
 │   └── UnknownVoiceError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
+├── RedoRefusedError             asked to speak segments once more of what has no audio, or segments that it has not
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
 ├── NarrationFailedError         a narration ended as partial, failed, cancelled or expired
 ├── WaitTimeoutError             it did not end in the time that `wait` was given
@@ -225,6 +226,19 @@ class RetryRefusedError(ChatterqueueError):
             f"narration {self.args[0]} is {self.args[1]}; only one that ended as partial, failed, cancelled or expired "
             "can be taken up again"
         )
+
+
+class RedoRefusedError(ChatterqueueError):
+    """Segments that cannot be spoken once more; nothing was queued. Arguments: id, why."""
+
+    code = "redo_refused"
+    exit_code = ExitCode.INVALID_INPUT
+
+    def __init__(self, narration_id: str, reason: str) -> None:
+        super().__init__(narration_id, reason)
+
+    def __str__(self) -> str:
+        return f"narration {self.args[0]} cannot be redone: {self.args[1]}"
 
 
 class NarrationUnfinishedError(ChatterqueueError):

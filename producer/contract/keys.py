@@ -32,6 +32,11 @@ def successor_id(narration_id: str) -> str:
     return _encode(hashlib.sha256(b"retry-of\0" + narration_id.encode()).digest()[:16])
 
 
+def redo_id(narration_id: str, redone_json: str) -> str:
+    """Return the id of the narration that speaks these segments of another once more: always the same, as above."""
+    return _encode(hashlib.sha256(b"redo-of\0" + f"{narration_id}\0{redone_json}".encode()).digest()[:16])
+
+
 def is_id(text: str) -> bool:
     """Say whether a text has the form of an id."""
     return NARRATION_ID.fullmatch(text) is not None

@@ -25,6 +25,7 @@ _TEXTS: Final = (
     "custom_id",
     "batch_id",
     "retry_of",
+    "redo_of",
     "title",
     "engine",
     "engine_identity",
@@ -117,6 +118,7 @@ def fields_of(new: NewNarration) -> dict[str, str | int]:
         "custom_id": narration.custom_id,
         "title": narration.title,
         "retry_of": request.retry_of,
+        "redo_of": request.redo_of,
         "queue_timeout_ms": _milliseconds(narration.queue_timeout_s),
         "run_timeout_ms": _milliseconds(narration.run_timeout_s),
     }
