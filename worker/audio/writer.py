@@ -5,7 +5,8 @@ The length is known before the first sample, so headers that other programs go b
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +14,18 @@ from numpy.typing import NDArray
 from producer.contract.narration import AudioFormat
 from worker.audio.flac import FlacEncoding
 from worker.audio.mp3 import Mp3Encoding
+from worker.audio.tags import Tags
 from worker.audio.wav import WavEncoding
 from worker.errors import AssemblyError
+
+NO_TAGS: Final = Tags()
 
 _CONTENT_TYPES: Final = {
     AudioFormat.MP3: "audio/mpeg",
     AudioFormat.FLAC: "audio/flac",
     AudioFormat.WAV: "audio/wav",
+    AudioFormat.OPUS: "audio/ogg",
+    AudioFormat.M4B: "audio/mp4",
 }
 
 
@@ -56,6 +62,15 @@ class AudioWriter:
         self._left_samples = total_samples
         sink.write(encoding.header())
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+
     def write(self, pcm: NDArray[np.int16]) -> None:
         """Write samples, [num_samples] int16.
 
@@ -86,9 +101,11 @@ def content_type(audio_format: AudioFormat) -> str:
 
 
 def open_writer(
-    audio_format: AudioFormat, sample_rate_hz: int, total_samples: int, sink: Sink, *, title: str | None = None
+    audio_format: AudioFormat, sample_rate_hz: int, total_samples: int, sink: Sink, *, tags: Tags = NO_TAGS
 ) -> AudioWriter:
     """Return a writer of this format; writes the header at once.
+
+    Use it in a `with` block: on the way out it writes what is left, or lets go of its temporary file after an error.
 
     Raises:
         AssemblyError: the format does not know this sample rate.
@@ -98,4 +115,4 @@ def open_writer(
         AudioFormat.FLAC: FlacEncoding,
         AudioFormat.WAV: WavEncoding,
     }
-    return AudioWriter(kinds[audio_format](sample_rate_hz, total_samples, title), sink, total_samples)
+    return AudioWriter(kinds[audio_format](sample_rate_hz, total_samples, tags.title), sink, total_samples)
