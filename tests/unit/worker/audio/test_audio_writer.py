@@ -12,7 +12,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from producer.contract.narration import AudioFormat
-from worker.audio import open_writer
+from worker.audio import Tags, open_writer
 from worker.audio.wav import WavEncoding
 from worker.errors import AssemblyError
 
@@ -40,7 +40,7 @@ def written(
     audio_format: AudioFormat, pcm: NDArray[np.int16], rate_hz: int = RATE_HZ, title: str | None = None
 ) -> bytes:
     sink = WriteOnly()
-    writer = open_writer(audio_format, rate_hz, len(pcm), sink, title=title)
+    writer = open_writer(audio_format, rate_hz, len(pcm), sink, tags=Tags(title=title))
     for start in range(0, len(pcm), 7_001):
         writer.write(pcm[start : start + 7_001])
     writer.close()
