@@ -6,10 +6,13 @@ A cover is never removed: narrations under way and others with the same book may
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from producer.contract.cover import examine_cover
 from producer.contract.keys import cover_key
-from producer.storage import ObjectStore
+
+if TYPE_CHECKING:
+    from producer.storage import ObjectStore
 
 
 def add_cover(store: ObjectStore, data: bytes) -> str:
