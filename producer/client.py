@@ -19,7 +19,15 @@ from producer.contract.status import NarrationStatus, State
 from producer.covers import add_cover
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
-from producer.results import download, presigned_url, read_manifest, read_status
+from producer.results import (
+    ResultFile,
+    download,
+    download_all,
+    presigned_url,
+    read_manifest,
+    read_status,
+    result_files,
+)
 from producer.review import ReviewSegment, review
 from producer.services import Services
 from producer.submission import submit_one, submit_set
@@ -237,6 +245,26 @@ class Client:
             QueueUnavailableError, StorageUnavailableError: it cannot be fetched now.
         """
         return download(self._services, narration_id, Path(path))
+
+    def download_all(self, narration_id: str, path: str | Path) -> Sequence[Path]:
+        """Write a narration's audio to a file, its subtitles, timings and chapter files beside it; return all paths.
+
+        They are called as the audio is, with other endings; chapters get their number and title in between.
+
+        Raises:
+            OutputPathError, NarrationNotFoundError, NarrationUnfinishedError, NarrationFailedError: as `download`.
+            QueueUnavailableError, StorageUnavailableError: it cannot be fetched now; what was fetched before stays.
+        """
+        return download_all(self._services, narration_id, Path(path))
+
+    def files(self, narration_id: str) -> Sequence[ResultFile]:
+        """Return all files that came out of a narration, the audio first.
+
+        Raises:
+            NarrationNotFoundError, NarrationUnfinishedError, NarrationFailedError: as `download`.
+            QueueUnavailableError, StorageUnavailableError: it cannot be read now.
+        """
+        return result_files(self._services, narration_id)
 
     def url(self, narration_id: str, *, expires: int = 3600) -> str:
         """Return a URL under which anybody can fetch a narration's audio.

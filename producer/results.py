@@ -168,6 +168,22 @@ def download_file(services: Services, file: ResultFile, path: Path) -> None:
     services.store.download(file.key, path)
 
 
+def download_all(services: Services, narration_id: str, path: Path) -> list[Path]:
+    """Write the finished audio to `path`, everything else beside it under the same name; return all paths.
+
+    Raises:
+        OutputPathError, NarrationNotFoundError, NarrationUnfinishedError, NarrationFailedError,
+        QueueUnavailableError, StorageUnavailableError: as `download`; what was fetched before stays.
+    """
+    check_output_path(path)
+    files = result_files(services, narration_id)
+    stem = len(Path(files[0].name).stem)
+    paths = [path, *(path.with_name(path.stem + file.name[stem:]) for file in files[1:])]
+    for file, its_path in zip(files, paths, strict=True):
+        download_file(services, file, its_path)
+    return paths
+
+
 def presigned_file_url(services: Services, file: ResultFile, *, expires_s: int) -> str:
     """Return a URL under which anybody can fetch one of a narration's files until it expires.
 

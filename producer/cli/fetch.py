@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +26,7 @@ def fetch(
         ),
     ] = Path(),
     batch: Annotated[str | None, typer.Option(metavar="ID", help="All narrations of this batch.")] = None,
+    all_files: options.AllFiles = False,
     json: options.Json = False,
 ) -> int:
     """Fetch finished audio. A file is whole or not there; narrations without audio are named, the others fetched."""
@@ -42,8 +43,8 @@ def fetch(
         if not is_file:
             out.mkdir(exist_ok=True)
         paths = {statuses[0].id: out} if is_file else _paths_in(out, statuses)
-        documents = [_fetch_one(client, each, paths[each.id]) for each in statuses]
-    output.print_lines(documents, [str(document["path"]) for document in documents if document["path"]])
+        documents = [_fetch_one(client, each, paths[each.id], all_files=all_files) for each in statuses]
+    output.print_lines(documents, [path for document in documents for path in document["paths"]])
     is_whole = all(document["state"] == State.SUCCEEDED.value for document in documents)
     return ExitCode.OK if is_whole else ExitCode.NOT_SUCCEEDED
 
@@ -72,17 +73,21 @@ def _paths_in(folder: Path, statuses: list[NarrationStatus]) -> dict[str, Path]:
     return paths
 
 
-def _fetch_one(client: Client, status: NarrationStatus, path: Path) -> dict[str, object]:
-    document: dict[str, object] = {"id": status.id, "custom_id": status.custom_id, "state": status.state.value}
+def _fetch_one(client: Client, status: NarrationStatus, path: Path, *, all_files: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {"id": status.id, "custom_id": status.custom_id, "state": status.state.value}
     try:
-        client.download(status.id, path)
+        if all_files:
+            paths = [str(each) for each in client.download_all(status.id, path)]
+        else:
+            client.download(status.id, path)
+            paths = [str(path)]
     except (NarrationFailedError, NarrationUnfinishedError) as error:
         if not output.wants_json:
             output.print_error(error)
-        return {**document, "path": None, "error": error.to_dict()}
+        return {**document, "path": None, "paths": [], "error": error.to_dict()}
     if status.state is State.PARTIAL and not output.wants_json:
         output.print_note(f"warning: {path} is not whole: {status.num_failed} segments failed; see its manifest")
-    return {**document, "path": str(path)}
+    return {**document, "path": str(path), "paths": paths}
 
 
 def url(

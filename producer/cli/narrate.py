@@ -52,6 +52,7 @@ def narrate(
     loudness_lufs: options.LoudnessLufs = None,
     quality: options.Quality = None,
     chapter_files: options.ChapterFiles = None,
+    all_files: options.AllFiles = False,
     dry_run: options.DryRun = False,
     local: Annotated[
         bool, typer.Option("--local", help="Run Redis, S3 and a worker here, for this text only.")
@@ -94,8 +95,8 @@ def narrate(
             status = _follow(client, job, stack)
         if status.state not in STATES_WITH_AUDIO:
             raise NarrationFailedError(job.id, status.state.value, status.reason_code or "", status.reason or "")
-        client.download(job.id, path)
-        _print_outcome(status, path, wall_s=time.monotonic() - began_s)
+        paths = _fetch(client, job.id, path, all_files=all_files or bool(chapter_files))
+        _print_outcome(status, paths, wall_s=time.monotonic() - began_s)
     return ExitCode.OK if status.state is State.SUCCEEDED else ExitCode.NOT_SUCCEEDED
 
 
@@ -131,6 +132,13 @@ def _follow(client: Client, job: NarrationJob, stack: EmbeddedStack | None) -> N
                 stack.check()
 
         return job.wait(on_progress=on_progress)
+
+
+def _fetch(client: Client, narration_id: str, path: Path, *, all_files: bool) -> Sequence[Path]:
+    if all_files:
+        return client.download_all(narration_id, path)
+    client.download(narration_id, path)
+    return [path]
 
 
 @contextmanager
@@ -180,12 +188,14 @@ class _Places:
         )
 
 
-def _print_outcome(status: NarrationStatus, path: Path, *, wall_s: float) -> None:
+def _print_outcome(status: NarrationStatus, paths: Sequence[Path], *, wall_s: float) -> None:
+    path = paths[0]
     places = _Places.of(status, path)
     length_s = status.duration_s or 0.0
     document = {
         **status_document(status),
         "path": places.path,
+        "paths": [str(each) for each in paths],
         "bucket": places.bucket,
         "audio_key": places.audio_key,
         "manifest_key": places.manifest_key,
@@ -195,6 +205,8 @@ def _print_outcome(status: NarrationStatus, path: Path, *, wall_s: float) -> Non
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")  # a path that is cut short is none
     table.add_row("audio", f"{path} ({file_size(status.size_bytes or 0)})")
+    if len(paths) > 1:
+        table.add_row("beside it", ", ".join(each.name for each in paths[1:]))
     table.add_row("length", clock_time(length_s))
     table.add_row("wall time", f"{clock_time(wall_s)} ({length_s / wall_s:.1f}x real time, all included)")
     table.add_row("voice", f"{status.voice} by {status.engine_identity or status.engine}")
@@ -206,6 +218,10 @@ def _print_outcome(status: NarrationStatus, path: Path, *, wall_s: float) -> Non
     if status.state is State.PARTIAL:
         output.print_note(
             f"warning: the audio is not whole: {status.num_failed} segments failed; the manifest says which"
+        )
+    if status.num_flagged:
+        output.print_progress_note(
+            f"{status.num_flagged} segments are flagged; to hear them: chatterqueue review {status.id}"
         )
 
 

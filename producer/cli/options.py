@@ -43,6 +43,9 @@ Quality = Annotated[
     str | None, typer.Option(help=f"How takes are checked: one of {', '.join(QualityGate)}; default: signal.")
 ]
 ChapterFiles = Annotated[bool | None, typer.Option("--chapter-files", help="Also one audio file for each chapter.")]
+AllFiles = Annotated[
+    bool, typer.Option("--all", help="Also subtitles, timings and chapter files, beside the audio under its name.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say how much speech it will be, chapter by chapter; queue nothing.")
 ]
