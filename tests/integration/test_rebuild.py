@@ -16,13 +16,12 @@ from producer.contract.status import State
 from producer.endings import mark_ended, unmark_ended
 from producer.ledger import Creation, NewNarration, Outcome
 from producer.ledger.restoring import Restoring
-from producer.rebuilding import epoch_key
 from producer.requestpack import packs_of
 from producer.storage.inventory import BucketInventory
+from worker.lock import Lock
 from worker.upkeep import found, storedtakes
 from worker.upkeep.epoch import Epoch
 from worker.upkeep.keepsakes import Keepsakes
-from worker.upkeep.lock import Lock
 from worker.upkeep.rebuild import BrokenOffError, Rebuild
 from worker.upkeep.restorer import Restorer
 
@@ -331,8 +330,8 @@ def test_ends_that_were_not_seen_are_marked_later_and_only_once(farm, rebuilder)
 
 
 def test_the_epoch_is_unsettled_when_redis_was_emptied_or_is_another(farm, settings):
-    epoch, other = Epoch(farm.redis, settings.redis_prefix), Epoch(farm.redis, settings.redis_prefix)
-    key = epoch_key(settings.redis_prefix)
+    keys = RedisKeys(settings.redis_prefix)
+    epoch, other, key = Epoch(farm.redis, keys), Epoch(farm.redis, keys), keys.epoch()
     assert not epoch.is_settled()
     epoch.begin()
     assert not other.is_settled()
@@ -347,7 +346,7 @@ def test_the_epoch_is_unsettled_when_redis_was_emptied_or_is_another(farm, setti
 
 
 def test_one_process_holds_the_lock_until_it_lets_go(farm, settings, monkeypatch):
-    first, second = (Lock(farm.redis, f"{settings.redis_prefix}upkeep") for _ in range(2))
+    first, second = (Lock(farm.redis, RedisKeys(settings.redis_prefix).upkeep_lock(), lock_s=20.0) for _ in range(2))
     assert (first.hold(), second.hold(), first.hold()) == (True, False, True)
     monkeypatch.setattr(time, "monotonic", lambda: 1e9)  # long after the last answer
     assert (first.hold(), second.hold()) == (True, False)
