@@ -11,16 +11,16 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bench.chaos import matrix
 from bench.chaos.outcome import Outcome, failures, table
+from bench.chaos.record import Record
 from bench.chaos.rows import Row
 from bench.chaos.scene import Scale, playing
 from bench.chaos.servers import Servers
-from bench.record import write_result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,20 +32,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_baseline(arguments.seed, arguments.rows, is_short=arguments.short)
     rows = matrix.chosen(arguments.rows)
     print(f"seed {arguments.seed}, rows {' '.join(row.number for row in rows)}", flush=True)
-    outcomes = play(rows, arguments.seed, Scale(is_full=not arguments.short))
+    record = Record(arguments.seed, arguments.rows, len(rows), is_short=arguments.short)
+    outcomes = play(rows, arguments.seed, Scale(is_full=not arguments.short), record.write)
     print("\n".join(table(map(asdict, outcomes))))
     wrong = failures(outcomes)
-    print("\n".join([*wrong, f"{len(wrong)} violations"]))
-    path = write_result(
-        f"chaos-{arguments.seed}{'-short' if arguments.short else ''}{'-part' if arguments.rows else ''}",
-        {
-            "command": f"make chaos SEED={arguments.seed}" + (f" ROWS={arguments.rows}" if arguments.rows else ""),
-            "seed": arguments.seed,
-            "num_violations": len(wrong),
-            "rows": [asdict(outcome) for outcome in outcomes],
-        },
-    )
-    print(path)
+    print("\n".join([*wrong, f"{len(wrong)} violations", str(record.write(outcomes))]))
     return 1 if wrong else 0
 
 
@@ -58,9 +49,18 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def play(rows: Sequence[Row], seed: str, scale: Scale) -> list[Outcome]:
-    """Play rows one after the other; those that damage no server share one pair."""
-    outcomes = []
+def play(
+    rows: Sequence[Row], seed: str, scale: Scale, on_row: Callable[[Sequence[Outcome]], object] = lambda _: None
+) -> list[Outcome]:
+    """Play rows one after the other; those that damage no server share one pair.
+
+    Args:
+        rows: which.
+        seed: decides what is left to chance.
+        scale: how much of everything.
+        on_row: called after each row with all outcomes so far.
+    """
+    outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         shared: Servers | None = None
@@ -77,6 +77,7 @@ def play(rows: Sequence[Row], seed: str, scale: Scale) -> list[Outcome]:
                 traceback.print_exc()
                 outcome.violations.append(f"{type(error).__name__}: {error}")
             outcomes.append(outcome)
+            on_row(outcomes)
             verdict = "ok" if not outcome.violations else f"{len(outcome.violations)} VIOLATIONS"
             print(f"row {row.number}: {verdict} in {outcome.wall_s:g} s {outcome.figures}", flush=True)
             for violation in outcome.violations[:5]:

@@ -31,7 +31,7 @@ def partition(scene: Scene) -> None:
             except QueueUnavailableError:
                 pass
             named_s = time.monotonic() - begun_s
-            scene.expect(named_s <= NAMED_S, f"a producer was told after {named_s:.1f} s")
+            scene.expect_within(named_s, NAMED_S, "telling a producer")
             time.sleep(max(0.0, length_s - named_s))
             proxy.remove("timeout")
             _wait_until_it_goes_on(scene, book)
