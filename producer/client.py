@@ -172,7 +172,7 @@ class Client:
             NarrationNotFoundError: no narration has this id.
             QueueUnavailableError: Redis cannot be asked.
         """
-        return self._services.ledger.cancel(narration_id)
+        return self.job(narration_id).cancel()
 
     def retry(self, narration_id: str) -> NarrationJob:
         """Take up again what ended without being whole, and return the narration that does so.

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from producer.contract import keys
-from producer.contract.narration import AudioFormat
+from producer.contract.ending import ending_key
+from producer.endings import mark_ended
 from producer.services import Services
-
-if TYPE_CHECKING:
-    from producer.ledger import LedgerRecord
 
 
 def delete(services: Services, narration_id: str) -> None:
@@ -22,28 +19,19 @@ def delete(services: Services, narration_id: str) -> None:
     services.ledger.cancel(narration_id)
     record = services.ledger.record(narration_id)
     batch_id = record.status.batch_id
+    last = [ending_key(narration_id)]
     if record.request_ref.startswith("batches/"):
         # Its request is a slice of a pack, which others need: whoever reads packs is told that it is gone.
         note = json.dumps({"deleted_at": datetime.now(UTC).isoformat()}).encode()
         services.store.put(keys.deletion_key(narration_id), note, "application/json")
-    for key in _objects_of(record):
-        services.store.delete(key)
+        last.append(keys.deletion_key(narration_id))
+    # Said before anything goes and taken back last: if Redis is emptied in the middle, nothing of it comes back.
+    mark_ended(services.store, narration_id, None, batch_id=batch_id)
+    for key in services.store.list_keys(keys.narration_prefix(narration_id)):
+        if key not in last:
+            services.store.delete(key)
+    services.store.delete(ending_key(narration_id))
     services.ledger.delete(narration_id, batch_id)
     if batch_id is not None and not services.ledger.recent(batch_id=batch_id, limit=1):
         for key in list(services.store.list_keys(keys.request_pack_prefix(batch_id))):
             services.store.delete(key)
-
-
-def _objects_of(record: LedgerRecord) -> list[str]:
-    narration_id = record.narration_id
-    found = [
-        keys.audio_key(narration_id, AudioFormat(record.status.format)),
-        keys.manifest_key(narration_id),
-        keys.takes_key(narration_id),
-        keys.plan_key(narration_id),
-        keys.request_key(narration_id),
-    ]
-    has_own_request = record.request_ref.startswith(keys.narration_prefix(narration_id))
-    if has_own_request and record.request_ref not in found:
-        found.append(record.request_ref)
-    return found

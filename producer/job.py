@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+from producer.cancellation import cancel
 from producer.contract.manifest import Manifest
 from producer.contract.status import NarrationStatus, State
 from producer.deletion import delete
@@ -60,7 +61,7 @@ class NarrationJob:
 
     def cancel(self) -> State:
         """Stop it; see `Client.cancel`."""
-        return self._services.ledger.cancel(self.id)
+        return cancel(self._services, [self.id])[0]
 
     def retry(self) -> NarrationJob:
         """Take up again what failed of it; see `Client.retry`."""
@@ -117,5 +118,4 @@ class Batch(Sequence[NarrationJob]):
 
     def cancel(self) -> None:
         """Stop all that have not ended."""
-        for narration_id in self.ids:
-            self._services.ledger.cancel(narration_id)
+        cancel(self._services, self.ids)

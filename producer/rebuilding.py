@@ -9,6 +9,7 @@ import time
 from typing import Any, Final
 
 from producer.connection import connect_redis, redis_errors
+from producer.contract.keys import RedisKeys
 from producer.contract.settings import Settings
 
 #: Seconds between two looks.
@@ -18,18 +19,13 @@ _LOOK_S: Final = 0.2
 UNSETTLED: Final = "rebuilding:"
 
 
-def epoch_key(redis_prefix: str) -> str:
-    """Return the name of the mark: which server process the ledger was last found whole in."""
-    return f"{redis_prefix}epoch"
-
-
 def rebuild_ledger(settings: Settings, *, timeout_s: float) -> bool:
     """Have the ledger rebuilt; return whether that was done in time.
 
     Raises:
         QueueUnavailableError: Redis cannot be used.
     """
-    key = epoch_key(settings.redis_prefix)
+    key = RedisKeys(settings.redis_prefix).epoch()
     ends_s = time.monotonic() + timeout_s
     with redis_errors(settings), connect_redis(settings) as redis:
         redis.delete(key)

@@ -7,7 +7,6 @@ which items nobody will work on; this thread asks it about every narration under
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from redis import Redis, RedisError
 from producer.contract.errors import QueueUnavailableError
 from producer.contract.keys import RedisKeys
 from producer.ledger import Resend
+from worker.lock import Lock
 from worker.pulse import Pulse
 
 logger = logging.getLogger(__name__)
@@ -25,14 +25,18 @@ logger = logging.getLogger(__name__)
 #: Seconds between two passes.
 PASS_EVERY_S: Final = 2.0
 
+#: Seconds between two looks at the lock: whoever holds it renews it, the others see whether it is free.
+LOOK_EVERY_S: Final = 1.0
+
 #: Seconds of one pass: some ten thousand narrations; the next pass goes on where this one stopped.
 PASS_S: Final = 1.0
 
 #: Narrations that are looked at in one round trip.
 BATCH_SIZE: Final = 200
 
-#: Seconds after which another worker takes over from one that died while it was the reconciler.
-LOCK_S: Final = 10.0
+#: Seconds after which another worker takes over from one that died while it was the reconciler. A look and the longest
+#: pass are half of it, so that a busy machine does not lose it.
+LOCK_S: Final = 4.0
 
 #: Seconds after which the sign of life of a worker that was killed is removed from Redis.
 FORGET_WORKER_S: Final = 60.0
@@ -79,7 +83,9 @@ class Reconciler:
         self._redis = redis
         self._keys = keys
         self._grace_s = grace_s
-        self._token = secrets.token_hex(8).encode()
+        self._lock = Lock(redis, keys.reconciler_lock(), lock_s=LOCK_S)
+        #: Monotonic second of the next pass, while the lock is ours; 0: at once.
+        self._due_s = 0.0
         self._remaining: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
@@ -93,29 +99,38 @@ class Reconciler:
         self._stop.set()
         self._thread.join(timeout=PASS_S + 1)
         try:
-            if self._redis.get(self._keys.reconciler_lock()) == self._token:
-                self._redis.delete(self._keys.reconciler_lock())
+            self._lock.release()
         except RedisError as error:  # it runs out by itself
             logger.warning("lock_not_released", extra={"reason": str(error)})
 
     def _run(self) -> None:
-        while not self._stop.wait(PASS_EVERY_S):
+        while True:
             try:
-                if self._has_lock():
-                    self.run_once()
+                self.look()
             except (QueueUnavailableError, RedisError, OSError) as error:
                 logger.warning("reconciler_failed", extra={"reason": str(error)})
             except Exception as error:
                 # This thread must outlive a record that it does not understand; the others still need it.
                 logger.exception("reconciler_failed", extra={"reason": type(error).__name__})
+            if self._stop.wait(LOOK_EVERY_S):
+                return
 
-    def _has_lock(self) -> bool:
-        """Take or keep the lock. Two holders for a moment do no harm: every resend is one atomic script."""
-        lock = self._keys.reconciler_lock()
-        lock_ms = int(LOCK_S * 1000)
-        if self._redis.set(lock, self._token, nx=True, px=lock_ms):
-            return True
-        return bool(self._redis.get(lock) == self._token and self._redis.pexpire(lock, lock_ms))
+    def look(self) -> int:
+        """Make a pass if it is due: at once if the lock has just become ours, for its last holder may have died.
+
+        Returns:
+            How many messages were sent.
+
+        Raises:
+            QueueUnavailableError, redis.RedisError: Redis cannot be used.
+        """
+        if not self._lock.hold():
+            self._due_s = 0.0
+            return 0
+        if time.monotonic() < self._due_s:
+            return 0
+        self._due_s = time.monotonic() + PASS_EVERY_S
+        return self.run_once()
 
     def run_once(self) -> int:
         """Look after narrations for at most `PASS_S` seconds, going on where the last pass stopped.

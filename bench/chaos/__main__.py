@@ -6,21 +6,17 @@ Exit status 1 if an invariant was violated.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
-import tempfile
 import time
-import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from bench.chaos import matrix
-from bench.chaos.outcome import Outcome, failures, table
-from bench.chaos.rows import Row
-from bench.chaos.scene import Scale, playing
-from bench.chaos.servers import Servers
-from bench.record import write_result
+from bench.chaos.lanes import play_in_lanes
+from bench.chaos.outcome import failures, table
+from bench.chaos.play import play
+from bench.chaos.record import Record
+from bench.chaos.scene import Scale
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,20 +28,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_baseline(arguments.seed, arguments.rows, is_short=arguments.short)
     rows = matrix.chosen(arguments.rows)
     print(f"seed {arguments.seed}, rows {' '.join(row.number for row in rows)}", flush=True)
-    outcomes = play(rows, arguments.seed, Scale(is_full=not arguments.short))
+    record = Record(arguments.seed, arguments.rows, len(rows), is_short=arguments.short)
+    scale = Scale(is_full=not arguments.short)
+    if len(rows) > 1 and not arguments.short:
+        outcomes = play_in_lanes(rows, arguments.seed, scale, record.write)
+    else:
+        outcomes = play(rows, arguments.seed, scale, record.write)
     print("\n".join(table(map(asdict, outcomes))))
     wrong = failures(outcomes)
-    print("\n".join([*wrong, f"{len(wrong)} violations"]))
-    path = write_result(
-        f"chaos-{arguments.seed}{'-short' if arguments.short else ''}{'-part' if arguments.rows else ''}",
-        {
-            "command": f"make chaos SEED={arguments.seed}" + (f" ROWS={arguments.rows}" if arguments.rows else ""),
-            "seed": arguments.seed,
-            "num_violations": len(wrong),
-            "rows": [asdict(outcome) for outcome in outcomes],
-        },
-    )
-    print(path)
+    print("\n".join([*wrong, f"{len(wrong)} violations", str(record.write(outcomes))]))
     return 1 if wrong else 0
 
 
@@ -56,42 +47,6 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="small numbers")
     parser.add_argument("--baseline", choices=["celery"], help="play stock Celery instead")
     return parser.parse_args(argv)
-
-
-def play(rows: Sequence[Row], seed: str, scale: Scale) -> list[Outcome]:
-    """Play rows one after the other; those that damage no server share one pair."""
-    outcomes = []
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name, contextlib.ExitStack() as stack:
-        folder = Path(name)
-        shared: Servers | None = None
-        for row in rows:
-            if not row.needs_own_servers and shared is None:
-                shared = stack.enter_context(Servers(folder / "shared"))
-            outcome = Outcome(row.number, row.fault)
-            try:
-                with _servers_of(row, shared, folder) as servers:
-                    where = folder / f"row-{row.number}"
-                    with playing(outcome, servers, where, seed=f"{seed}-{row.number}", scale=scale) as scene:
-                        row.play(scene)
-            except Exception as error:  # noqa: BLE001 - a row that breaks has failed; the others are still played
-                traceback.print_exc()
-                outcome.violations.append(f"{type(error).__name__}: {error}")
-            outcomes.append(outcome)
-            verdict = "ok" if not outcome.violations else f"{len(outcome.violations)} VIOLATIONS"
-            print(f"row {row.number}: {verdict} in {outcome.wall_s:g} s {outcome.figures}", flush=True)
-            for violation in outcome.violations[:5]:
-                print(f"    {violation[:600]}", flush=True)
-    return outcomes
-
-
-@contextlib.contextmanager
-def _servers_of(row: Row, shared: Servers | None, folder: Path) -> Iterator[Servers]:
-    if not row.needs_own_servers:
-        assert shared is not None
-        yield shared
-        return
-    with Servers(folder / f"servers-{row.number}") as servers:
-        yield servers
 
 
 if __name__ == "__main__":

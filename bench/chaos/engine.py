@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.chaos.orders import Orders
+from producer.contract.keys import segment_key
 from worker.engine.request import SegmentRequest, Take
 from worker.engine.tone import ToneEngine, tone_hash
 from worker.errors import SynthesisError
@@ -51,10 +52,13 @@ class FaultEngine(ToneEngine):
 
     def __init__(self, orders: Orders) -> None:
         super().__init__(segment_s=orders.segment_s, num_threads=1)
+        #: Key of a segment in S3 -> what it says.
+        self._said: dict[str, str] = {}
         self._notes = os.open(orders.folder / "executions", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
     def _speak(self, request: SegmentRequest) -> Take:
         said = tone_hash(request.text)
+        self._said[segment_key(request.content_hash(self.identity(request.model)))] = said
         self._begun(said)
         for word, poison in POISONS.items():
             if word in request.text:
@@ -62,6 +66,12 @@ class FaultEngine(ToneEngine):
         take = super()._speak(request)
         self._note("end", said)
         return take
+
+    def note_stored(self, key: str) -> None:
+        """Note that an object is stored, if it is a segment that this process has spoken."""
+        said = self._said.get(key)
+        if said is not None:
+            self._note("stored", said)
 
     def _begun(self, said: str) -> None:
         self._note("begin", said)

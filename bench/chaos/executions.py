@@ -19,6 +19,8 @@ class Executions:
     begun: Counter[str]
     #: What was spoken -> how often it was brought to an end.
     ended: Counter[str]
+    #: What was spoken -> how often it was begun after it had been stored. What two spoke at once is not in here.
+    again: Counter[str]
     total_s: float
     #: Of these, what nobody needed: broken off, or done before.
     wasted_s: float
@@ -38,18 +40,24 @@ def read_executions(path: Path, killed_s: Mapping[int, float]) -> Executions:
     """Return what a file of notes says.
 
     Args:
-        path: written by `FaultEngine`; not there if nothing was spoken.
+        path: written by `FaultEngine`, in the order of events; not there if nothing was spoken.
         killed_s: process id -> monotonic second of its death; what it was speaking ended then.
     """
     begun: Counter[str] = Counter()
     ended: Counter[str] = Counter()
+    again: Counter[str] = Counter()
+    stored: set[str] = set()
     running: dict[tuple[int, str], float] = {}
     total_s = wasted_s = 0.0
     for line in path.read_text().splitlines() if path.exists() else []:
         event, said, pid, at_s = line.split()
         key = (int(pid), said)
+        if event == "stored":
+            stored.add(said)
+            continue
         if event == "begin":
             begun[said] += 1
+            again[said] += said in stored
             running[key] = float(at_s)
             continue
         spent_s = float(at_s) - running.pop(key)
@@ -60,4 +68,4 @@ def read_executions(path: Path, killed_s: Mapping[int, float]) -> Executions:
         spent_s = max(0.0, killed_s.get(pid, begun_s) - begun_s)
         total_s += spent_s
         wasted_s += spent_s
-    return Executions(begun, ended, total_s, wasted_s)
+    return Executions(begun, ended, +again, total_s, wasted_s)

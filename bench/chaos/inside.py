@@ -29,11 +29,21 @@ def install() -> None:
 
 def _replace_engine(orders: Orders) -> None:
     from bench.chaos.engine import FaultEngine
+    from producer.storage import ObjectStore
     from worker import process
 
     if not callable(process.build_engine):
         raise TypeError("worker.process.build_engine is no function")
-    process.build_engine = lambda name, settings: FaultEngine(orders)
+    engine = FaultEngine(orders)
+    process.build_engine = lambda name, settings: engine
+    put = ObjectStore.put
+
+    def noting_put(store: Any, key: str, *arguments: Any, **named: Any) -> None:
+        put(store, key, *arguments, **named)
+        engine.note_stored(key)
+
+    # Beneath the crash points: a crash after the PUT comes when it is noted.
+    ObjectStore.put = noting_put
 
 
 def _arm(orders: Orders) -> None:

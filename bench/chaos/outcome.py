@@ -25,6 +25,8 @@ class Outcome:
     recovery_p99_s: float | None = None
     orphans: int = 0
     wall_s: float = 0.0
+    #: Processes of the whole machine that wanted a core, on average over the last minute of the row.
+    load: float = 0.0
     #: Figures of this row alone, by name.
     figures: dict[str, Any] = field(default_factory=dict)
     #: Invariants and figures that did not hold; the run fails if there are any.

@@ -38,9 +38,10 @@ def _circumstances(result: dict[str, Any]) -> str:
 
 
 def _verdict(result: dict[str, Any]) -> str:
-    if "num_violations" not in result:
-        return ""
-    return f"Violations: {result['num_violations']}."
+    words = "" if result.get("is_whole", True) else "Broken off: the rows below are all that were played. "
+    if "num_violations" in result:
+        words += f"Violations: {result['num_violations']}."
+    return words.strip()
 
 
 def _figures(result: dict[str, Any]) -> list[str]:

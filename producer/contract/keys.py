@@ -228,6 +228,14 @@ class RedisKeys:
         """String: which worker runs the reconciler now."""
         return f"{self._prefix}reconciler"
 
+    def upkeep_lock(self) -> str:
+        """String: which worker runs the upkeep now."""
+        return f"{self._prefix}upkeep"
+
+    def epoch(self) -> str:
+        """String: `run_id` of the server process in which the ledger was last found whole, or a mark of a rebuild."""
+        return f"{self._prefix}epoch"
+
     def workers(self) -> str:
         """Hash: worker name -> its last heartbeat, as JSON."""
         return f"{self._prefix}workers"

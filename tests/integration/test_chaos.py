@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from bench.chaos.__main__ import play
 from bench.chaos.matrix import chosen
+from bench.chaos.play import play
 from bench.chaos.scene import Scale
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -392,7 +392,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert len(out) == len(set(out))
         out_segments = [item for item in out if item.isdecimal()]
         held = {item for item in self.places.leases() if item.isdecimal()}
-        # The window narrows when a process dies with its leases: what is out stays out, and nothing is added to it.
+        # The window narrows when a process dies with its leases: what is out then stays out, nothing is added.
         assert len(out_segments) <= max(WINDOW, 2 * len(held), self.num_out)
         self.num_out = len(out_segments)
         lane = {item: 1 if item in held else 0 for item in out_segments if item not in self.places.delayed()}

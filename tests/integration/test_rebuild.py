@@ -16,15 +16,17 @@ from producer.contract.status import State
 from producer.endings import mark_ended, unmark_ended
 from producer.ledger import Creation, NewNarration, Outcome
 from producer.ledger.restoring import Restoring
-from producer.rebuilding import epoch_key
 from producer.requestpack import packs_of
 from producer.storage.inventory import BucketInventory
-from worker.upkeep import found, storedtakes
+from worker.heartbeat import BEAT_S
+from worker.lock import Lock
+from worker.settings import WorkerSettings
+from worker.upkeep import Upkeep, found, storedtakes
 from worker.upkeep.epoch import Epoch
 from worker.upkeep.keepsakes import Keepsakes
-from worker.upkeep.lock import Lock
 from worker.upkeep.rebuild import BrokenOffError, Rebuild
 from worker.upkeep.restorer import Restorer
+from worker.upkeep.upkeep import NOTICE_S
 
 pytestmark = pytest.mark.integration
 
@@ -331,8 +333,8 @@ def test_ends_that_were_not_seen_are_marked_later_and_only_once(farm, rebuilder)
 
 
 def test_the_epoch_is_unsettled_when_redis_was_emptied_or_is_another(farm, settings):
-    epoch, other = Epoch(farm.redis, settings.redis_prefix), Epoch(farm.redis, settings.redis_prefix)
-    key = epoch_key(settings.redis_prefix)
+    keys = RedisKeys(settings.redis_prefix)
+    epoch, other, key = Epoch(farm.redis, keys), Epoch(farm.redis, keys), keys.epoch()
     assert not epoch.is_settled()
     epoch.begin()
     assert not other.is_settled()
@@ -346,8 +348,30 @@ def test_the_epoch_is_unsettled_when_redis_was_emptied_or_is_another(farm, setti
     assert not epoch.is_settled()
 
 
+def test_a_rebuild_begins_when_every_process_knows_that_its_claims_are_gone(farm, rebuilder, monkeypatch):
+    narration_id = farm.begin(3, 1)
+    rebuilder.keepsakes.run_once()
+    rebuilder.empty()
+    upkeep = Upkeep(
+        settings=WorkerSettings.load(redis_prefix=farm.settings.redis_prefix, s3_prefix=farm.settings.s3_prefix),
+        redis=farm.redis,
+        ledger=farm.ledger,
+        restoring=Restoring(farm.redis, farm.settings, window=8),
+        store=BucketInventory.connect(farm.settings),
+        messenger=farm.messenger,
+        identity=lambda recipe: None,
+        worker="rebuilder",
+    )
+    now_s = time.monotonic()
+    for after_s, is_known in ((0.0, False), (BEAT_S, False), (NOTICE_S + 0.1, True)):
+        monkeypatch.setattr(time, "monotonic", lambda after_s=after_s: now_s + after_s)
+        upkeep.run_once()
+        assert (farm.ledger.read([narration_id])[0] is not None) is is_known
+    assert farm.status(narration_id).num_done == 1
+
+
 def test_one_process_holds_the_lock_until_it_lets_go(farm, settings, monkeypatch):
-    first, second = (Lock(farm.redis, f"{settings.redis_prefix}upkeep") for _ in range(2))
+    first, second = (Lock(farm.redis, RedisKeys(settings.redis_prefix).upkeep_lock(), lock_s=20.0) for _ in range(2))
     assert (first.hold(), second.hold(), first.hold()) == (True, False, True)
     monkeypatch.setattr(time, "monotonic", lambda: 1e9)  # long after the last answer
     assert (first.hold(), second.hold()) == (True, False)

@@ -14,10 +14,10 @@ from processes import wait_for
 from producer.audit import Audit, Scope
 from producer.cli import main
 from producer.contract.errors import ExitCode, QueueUnavailableError
+from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
 from producer.contract.status import State
-from producer.rebuilding import epoch_key
 
 pytestmark = pytest.mark.integration
 
@@ -131,7 +131,9 @@ def test_what_lost_its_record_is_put_back_when_somebody_asks_for_it(farm, start_
     start_worker(env=SLOW)
     (narration_id,) = farm.submit(Narration(text=sentences(2), engine="tone", format="flac"))
     farm.wait(narration_id)
-    wait_for(lambda: farm.redis.exists(epoch_key(settings.redis_prefix)) == 1, "the epoch is settled", timeout_s=60)
+    wait_for(
+        lambda: farm.redis.exists(RedisKeys(settings.redis_prefix).epoch()) == 1, "the epoch is settled", timeout_s=60
+    )
     farm.redis.delete(f"{settings.redis_prefix}narration:{narration_id}")
     assert main(["rebuild"]) == ExitCode.OK
     assert "the ledger is whole" in capsys.readouterr().out

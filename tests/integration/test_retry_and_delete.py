@@ -13,6 +13,7 @@ from producer import Client, Narration, NarrationNotFoundError, RetryRefusedErro
 from producer.cli.application import main
 from producer.connection import connect_redis
 from producer.contract import keys
+from producer.contract.ending import Ending, ending_key, pin_key
 from producer.contract.errors import ExitCode, StorageUnavailableError
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import NarrationRequest
@@ -119,6 +120,10 @@ def test_nothing_of_a_deleted_narration_is_left_but_its_segments(client, ledger,
         granted(ledger, job.id, "0")
     else:
         end(ledger, store, job.id, state)
+    # What else may lie there: the engine, timings, chapters, the request of somebody whose content came too late.
+    loser = keys.request_key(job.id, "f" * 64)
+    for key in (pin_key(job.id), keys.subtitles_key(job.id, "srt"), loser):
+        store.put(key, b"{}", "application/json")
     job.delete()
     with pytest.raises(NarrationNotFoundError):
         job.status()
@@ -141,13 +146,32 @@ def test_the_pack_of_a_batch_goes_with_its_last_narration(client, store):
     assert list(store.list_keys("batches/")) == []
 
 
-def test_a_deletion_that_broke_off_is_done_again(client, store, monkeypatch):
+def test_who_is_cancelled_is_marked_in_s3_at_once_and_s3_is_not_needed_for_it(client, store, monkeypatch):
+    batch = client.submit_many([Narration(text=f"Number {number}.") for number in range(2)])
+    batch.cancel()
+    for status in batch.statuses():
+        mark = Ending.model_validate_json(store.get(ending_key(status.id)))
+        assert (mark.state, mark.batch_id, mark.finished_at) == (State.CANCELLED, batch.id, status.finished_at)
+    job = client.submit(Narration(text="One."))
+    monkeypatch.setattr(ObjectStore, "put", lambda *_: (_ for _ in ()).throw(StorageUnavailableError("s3", "away")))
+    assert job.cancel() is State.CANCELLED
+
+
+def test_what_ended_by_itself_is_not_marked_as_cancelled(client, ledger, store):
+    job = client.submit(Narration(text="One. Two."))
+    end(ledger, store, job.id, State.SUCCEEDED)
+    assert job.cancel() is State.SUCCEEDED
+    assert not store.exists(ending_key(job.id))
+
+
+def test_a_deletion_that_broke_off_leaves_a_mark_and_is_done_again(client, store, monkeypatch):
     job = client.submit(Narration(text="One."))
     with monkeypatch.context() as broken:
         broken.setattr(ObjectStore, "delete", lambda *_: (_ for _ in ()).throw(StorageUnavailableError("s3", "away")))
         with pytest.raises(StorageUnavailableError):
             job.delete()
     assert job.status().state is State.CANCELLED
+    assert Ending.model_validate_json(store.get(ending_key(job.id))).state is None
     job.delete()
     assert list(store.list_keys()) == []
 

@@ -175,14 +175,36 @@ def test_nothing_is_sent_before_the_grace_is_over(farm, keys):
     assert make_reconciler(farm, keys, grace_s=60.0).run_once() == 0
 
 
-def test_only_one_of_two_reconcilers_works_and_the_other_takes_over(farm, keys):
+def test_only_one_of_two_reconcilers_works_and_the_other_takes_over_with_a_pass_at_once(farm, keys):
     first, second = make_reconciler(farm, keys), make_reconciler(farm, keys)
-    assert first._has_lock()
-    assert not second._has_lock()
-    assert first._has_lock()
+    assert first.look() == 0
+    farm.submit(Narration(text="One."), is_sent=False)
+    assert second.look() == 0  # not its turn
+    assert first.look() == 0  # the last pass was just now
     first._thread.start()
     first.stop()
-    assert second._has_lock()
+    assert second.look() == 1
+
+
+def test_another_takes_over_within_seconds_when_the_reconciler_dies(farm, keys):
+    first, second = make_reconciler(farm, keys), make_reconciler(farm, keys)
+    assert first.look() == 0
+    left_ms = farm.redis.pttl(keys.reconciler_lock())
+    assert 3_000 < left_ms <= 4_000
+    farm.submit(Narration(text="One."), is_sent=False)
+    assert second.look() == 0
+    farm.redis.delete(keys.reconciler_lock())  # as it goes when its time is over
+    assert second.look() == 1
+
+
+def test_whoever_holds_the_lock_renews_it_more_often_than_it_makes_passes(farm, keys, monkeypatch):
+    monkeypatch.setattr("worker.lock.BELIEVED_S", 0.0)
+    reconciler = make_reconciler(farm, keys)
+    reconciler.look()
+    farm.redis.pexpire(keys.reconciler_lock(), 500)
+    farm.submit(Narration(text="One."), is_sent=False)
+    assert reconciler.look() == 0
+    assert farm.redis.pttl(keys.reconciler_lock()) > 3_000
 
 
 def test_every_narration_is_looked_after_when_there_are_more_than_fit_into_a_pass(farm, keys, monkeypatch):

@@ -61,6 +61,19 @@ def test_a_run_that_was_broken_off_or_came_second_is_waste(tmp_path):
     assert done.wasted_percent == 25.0
 
 
+def test_what_two_speak_at_once_is_not_spoken_again_and_what_was_stored_is(tmp_path):
+    notes = tmp_path / "notes"
+    notes.write_text(
+        "begin a 1 1.0\nbegin a 2 1.1\nend a 1 2.0\nstored a 1 2.1\nend a 2 2.2\nstored a 2 2.3\n"
+        "begin b 1 3.0\nend b 1 4.0\nstored b 1 4.1\nbegin b 2 4.2\nend b 2 5.0\n"
+    )
+
+    done = read_executions(notes, {})
+
+    assert done.again == {"b": 1}
+    assert done.num_doubled == 2
+
+
 def test_recovery_ends_with_the_next_claim_of_what_the_dead_process_held():
     def entry(at_ms: int, event: str, item: str, **fields: object) -> dict[str, object]:
         return {"at_ms": at_ms, "event": event, "item": item, **fields}

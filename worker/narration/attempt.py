@@ -5,6 +5,7 @@ The one place that turns an error into retry, failure, release or the end of the
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 import traceback
@@ -71,6 +72,8 @@ class Attempts:
         self._worker = worker
         self._end_process = end_process
         self._isolation = Isolation()
+        #: Of messages so far about narrations that have ended or that nobody knows.
+        self._num_stale = itertools.count(1)
 
     def run(self, narration_id: str, item: str, work: Work, *, engine_identity: str | None = None) -> None:
         """Claim an item and work on it; an item that cannot be had is left alone.
@@ -100,8 +103,10 @@ class Attempts:
         self._send(narration_id, claim.dispatch)
         if claim.token is None:
             # OTHER_ENGINE too: the item rests, and the reconciler offers it again.
-            if claim.outcome is not ClaimOutcome.ENDED:
-                fields = {"narration_id": narration_id, "item": item, "outcome": claim.outcome.value}
+            fields = {"narration_id": narration_id, "item": item, "outcome": claim.outcome.value}
+            if claim.outcome is ClaimOutcome.ENDED:  # cancelled, deleted, or never known
+                logger.info("hint_stale", extra={**fields, "num_stale": next(self._num_stale)})
+            else:
                 logger.info("claim_refused", extra=fields)
             return
         lease = Lease(narration_id, item, claim.token, claim.attempt, self._drain)

@@ -161,7 +161,12 @@ class Synthesizer:
         request = replace(part.request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT)
         take = _wait(part.engine.submit(request), lease)
         data = self._codec.encode(take)
-        retrying(lambda: self._store.put(part.key, data, FLAC), deadline_s=UPLOAD_PATIENCE_S, sleep=_pause_under(lease))
+        retrying(
+            lambda: self._store.put(part.key, data, FLAC),
+            deadline_s=UPLOAD_PATIENCE_S,
+            is_refusal_final=False,
+            sleep=_pause_under(lease),
+        )
         return self._facts(part, len(take.pcm), take.sample_rate_hz, seed=take.seed, synthesis_s=take.synthesis_s)
 
     def _facts(

@@ -12,15 +12,16 @@ from typing import Any
 
 from redis import Redis
 
-from producer.rebuilding import UNSETTLED, epoch_key
+from producer.contract.keys import RedisKeys
+from producer.rebuilding import UNSETTLED
 
 
 class Epoch:
     """The mark of one Redis."""
 
-    def __init__(self, redis: Redis, redis_prefix: str) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
-        self._key = epoch_key(redis_prefix)
+        self._key = keys.epoch()
         self._mine = f"{UNSETTLED}{secrets.token_hex(8)}"
         self._begun_with = ""
 

@@ -17,13 +17,14 @@ from producer.ledger import Ledger
 from producer.ledger.restoring import Restoring
 from producer.messages import Messenger
 from producer.storage.inventory import BucketInventory
+from worker.heartbeat import BEAT_S
+from worker.lock import Lock
 from worker.narration.recipe import Recipe
 from worker.settings import WorkerSettings
 from worker.upkeep.epoch import Epoch
 from worker.upkeep.found import SUBMIT_GRACE_S
 from worker.upkeep.janitor import Janitor
 from worker.upkeep.keepsakes import Keepsakes
-from worker.upkeep.lock import Lock
 from worker.upkeep.rebuild import BrokenOffError, Rebuild
 from worker.upkeep.restorer import Restorer
 from worker.upkeep.segmentsweep import SegmentSweep
@@ -32,6 +33,13 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two looks: one question to Redis each, and one for the narrations under way.
 PASS_EVERY_S: Final = 2.0
+
+#: Seconds after which another process takes over from one that died; a rebuild renews it every few hundred segments.
+LOCK_S: Final = 20.0
+
+#: Seconds between seeing that the ledger has lost something and putting it back. In this time every process has beaten
+#: once more and knows that its claims are gone; else it would go on to speak what another is given anew.
+NOTICE_S: Final = BEAT_S + 1.0
 
 #: Seconds until a rebuild is begun again that could not be ended, doubled each time up to the longest.
 FIRST_PAUSE_S: Final = 2.0
@@ -69,11 +77,10 @@ class Upkeep:
         """
         keys = RedisKeys(settings.redis_prefix)
         self._wanted_s = settings.retention_days * _DAY_S
-        # Settings of a version that keeps what failed as long as the rest do not have the second.
-        self._failed_s = getattr(settings, "failed_retention_days", settings.retention_days) * _DAY_S
+        self._failed_s = settings.failed_retention_days * _DAY_S
         self._longest_retention_s = max(self._wanted_s, self._failed_s)
-        self._lock = Lock(redis, f"{settings.redis_prefix}upkeep")
-        self._epoch = Epoch(redis, settings.redis_prefix)
+        self._lock = Lock(redis, keys.upkeep_lock(), lock_s=LOCK_S)
+        self._epoch = Epoch(redis, keys)
         self._keepsakes = Keepsakes(redis, keys, store)
         self._store = store
         self._ledger = ledger
@@ -97,7 +104,8 @@ class Upkeep:
         )
         self._janitor_every_s = settings.janitor_every_s
         self._janitor_at_s = time.monotonic() + settings.janitor_every_s
-        self._rebuild_at_s = 0.0
+        #: Monotonic second of the next rebuild; None while nothing is lost.
+        self._rebuild_at_s: float | None = None
         self._pause_s = FIRST_PAUSE_S
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="upkeep", daemon=True)
@@ -137,9 +145,12 @@ class Upkeep:
         """
         if not self._epoch.is_settled():
             # Nothing else before that: an emptied ledger says nothing about what is needed.
+            if self._rebuild_at_s is None:
+                self._rebuild_at_s = time.monotonic() + NOTICE_S
             if time.monotonic() >= self._rebuild_at_s:
                 self._rebuild()
             return
+        self._rebuild_at_s = None
         self._keepsakes.run_once()
         if time.monotonic() >= self._janitor_at_s:
             self._janitor_at_s = time.monotonic() + self._janitor_every_s
@@ -164,7 +175,7 @@ class Upkeep:
         fields = {"is_settled": is_settled, "took_s": round(time.monotonic() - begun_s, 3), **counts}
         logger.log(logging.WARNING if counts else logging.INFO, "ledger_rebuilt", extra=fields)
         self._pause_s = FIRST_PAUSE_S
-        self._rebuild_at_s = time.monotonic() + (SUBMIT_GRACE_S / 3 if rebuild.is_unfinished else 0.0)
+        self._rebuild_at_s = time.monotonic() + SUBMIT_GRACE_S / 3 if rebuild.is_unfinished else None
 
     def _retention_s(self, state: State) -> float:
         return self._wanted_s if state in {State.SUCCEEDED, State.CANCELLED} else self._failed_s

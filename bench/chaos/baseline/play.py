@@ -25,8 +25,8 @@ from bench.chaos.executions import read_executions
 from bench.chaos.fleet import ROOT
 from bench.chaos.outcome import Outcome, table
 from bench.chaos.processes import descendants, send_signal
+from bench.chaos.record import Record
 from bench.chaos.servers import Servers
-from bench.record import write_result
 
 #: Seconds until a message that was delivered and not acknowledged is delivered again. The default is an hour.
 VISIBILITY_S = 4
@@ -256,7 +256,10 @@ _ROWS: tuple[tuple[str, str, Any, Mapping[str, Any]], ...] = (
 def run(seed: str, numbers: str, *, is_short: bool) -> int:
     """Play the rows with these numbers, or all; print and record them. It compares, so nothing that it finds fails."""
     chosen = [row for row in _ROWS if not numbers or row[0] in numbers.split(",")]
-    outcomes = []
+    if not chosen:
+        raise SystemExit(f"stock Celery has the rows {', '.join(row[0] for row in _ROWS)}")
+    record = Record(seed, numbers, len(chosen), is_short=is_short, baseline="celery")
+    outcomes: list[Outcome] = []
     with tempfile.TemporaryDirectory(prefix="chaos-celery-") as name, Servers(Path(name) / "servers") as servers:
         for database, (number, fault, play, transport) in enumerate(chosen, start=1):
             outcome = Outcome(number, fault)
@@ -269,9 +272,8 @@ def run(seed: str, numbers: str, *, is_short: bool) -> int:
                 shutil.rmtree(Path(name) / number, ignore_errors=True)
             outcome.wall_s = round(time.monotonic() - begun_s, 1)
             outcomes.append(outcome)
+            path = record.write(outcomes)
             print(f"row {number}: {outcome.wall_s:g} s {outcome.figures}", flush=True)
     print("\n".join(table(map(asdict, outcomes))))
-    command = f"make chaos BASELINE=celery SEED={seed}" + (f" ROWS={numbers}" if numbers else "")
-    result = {"command": command, "seed": seed, "rows": [asdict(outcome) for outcome in outcomes]}
-    print(write_result(f"chaos-celery-{seed}{'-short' if is_short else ''}{'-part' if numbers else ''}", result))
+    print(path)
     return 0

@@ -172,5 +172,5 @@ def storm(scene: Scene) -> None:
     scene.outcome.figures["attempts_beyond_one"] = beyond = status.num_attempts - num_segments
     scene.expect(len(drains_s) == num_drains, f"it ended after {len(drains_s)} drains")
     scene.expect(beyond == 0, f"P6 {beyond} attempts were not refunded")
-    worst_s = percentile(drains_s, 99) or 0.0
-    scene.expect(not scene.scale.is_full or worst_s <= 5 + segment_s, f"P6 a drain took {worst_s:.1f} s")
+    if scene.scale.is_full:
+        scene.expect_within(percentile(drains_s, 99) or 0.0, 5 + segment_s, "P6 a drain")

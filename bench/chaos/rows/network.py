@@ -31,7 +31,7 @@ def partition(scene: Scene) -> None:
             except QueueUnavailableError:
                 pass
             named_s = time.monotonic() - begun_s
-            scene.expect(named_s <= NAMED_S, f"a producer was told after {named_s:.1f} s")
+            scene.expect_within(named_s, NAMED_S, "telling a producer")
             time.sleep(max(0.0, length_s - named_s))
             proxy.remove("timeout")
             _wait_until_it_goes_on(scene, book)
@@ -78,7 +78,9 @@ def bad_line(scene: Scene) -> None:
 def lost_replies(scene: Scene) -> None:
     """A script is run again with the same token, and answers as it did."""
     with TcpProxy(scene.servers.redis_port, scene.seed) as proxy:
-        scene.start_workers(scene.scale.of(2, 1), 0.01, ports={"redis_port": proxy.port})
+        # Each lost reply is waited for in vain; with many threads side by side these waits do not add up to minutes.
+        many = {"CHATTERQUEUE_CONCURRENCY": "16"}
+        scene.start_workers(scene.scale.of(2, 1), 0.01, ports={"redis_port": proxy.port}, environment=many)
         proxy.add("lose_reply", pattern=b"EVALSHA", probability=0.3, count=scene.scale.of(500, 20))
         book = scene.submit(scene.book(scene.scale.of(600, 40)))
         scene.wait_for_all(300)

@@ -30,7 +30,8 @@ def raisers(scene: Scene) -> None:
 
 
 def _play(scene: Scene, poisons: Sequence[str], *, max_runs: int) -> None:
-    impatient = {"CHATTERQUEUE_LEASE_S": "3", "CHATTERQUEUE_LOST_AFTER_S": "3", "CHATTERQUEUE_STALLED_AFTER_S": "4"}
+    # Long enough that no lease runs out because a busy machine gives the heartbeat no turn: that would count as an end.
+    impatient = {"CHATTERQUEUE_LEASE_S": "6", "CHATTERQUEUE_LOST_AFTER_S": "3", "CHATTERQUEUE_STALLED_AFTER_S": "4"}
     scene.start_workers(scene.scale.of(2, 1), 0.02, environment=impatient)
     book = scene.book(scene.scale.of(200, 12), poisons=poisons)
     narration_id = scene.submit(book)

@@ -33,8 +33,8 @@ def fair_share(scene: Scene) -> None:
     scene.outcome.figures.update(
         alone_s=round(alone_s, 2), behind_s=round(behind_s, 2), started_after_s=round(started_s, 2)
     )
-    scene.expect(started_s <= 10, f"the short text began after {started_s:.1f} s")
-    scene.expect(behind_s <= 3 * alone_s, f"the short text took {behind_s:.1f} s, alone {alone_s:.1f} s")
+    scene.expect_within(started_s, 10.0, "the first segment of the short text")
+    scene.expect_within(behind_s, 3 * alone_s, f"the short text, which takes {alone_s:.1f} s alone,")
 
 
 def _time_of(scene: Scene, narration_id: str) -> float:

@@ -90,9 +90,9 @@ def flush_all(scene: Scene) -> None:
     scene.wait_for_all(120)
     scene.expect_state(book, State.SUCCEEDED)
     scene.expect_state(other, State.SUCCEEDED)
-    done = read_executions(scene.folder / "executions", scene.fleet.killed_s)
-    again = sum(count - 1 for count in done.ended.values())
-    scene.expect(again == 0, f"{again} finished segments were spoken again")
+    # What was in work at that moment may be begun by another as well; what was stored may not.
+    num_again = read_executions(scene.folder / "executions", scene.fleet.killed_s).again.total()
+    scene.expect(num_again == 0, f"{num_again} finished segments were spoken again")
 
 
 @row("18", "Redis is full", needs_own_servers=True)

@@ -99,6 +99,7 @@ def refused(scene: Scene) -> None:
         burnt = status_now.num_attempts - (status_now.num_segments or 0)
         scene.outcome.figures["attempts_burnt"] = burnt
         scene.expect(burnt == 0, f"{burnt} attempts were burnt")
+        _expect_none_spoken_twice(scene)
 
 
 @row("S3", "kill -9 of the S3 server and restart", needs_own_servers=True)

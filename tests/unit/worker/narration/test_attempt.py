@@ -65,6 +65,15 @@ def test_no_work_is_done_but_the_dispatch_is_sent_when_the_claim_is_refused(outc
     assert bench.messenger.segments == ["5"]
 
 
+def test_messages_about_narrations_that_have_ended_or_that_nobody_knows_are_counted(caplog):
+    caplog.set_level(logging.INFO)
+    bench = Bench(FakeLedger(outcome=ClaimOutcome.ENDED))
+    for _ in range(3):
+        bench.attempts.run(NARRATION_ID, "3", lambda _: pytest.fail("it worked"))
+    stale = [record.num_stale for record in caplog.records if record.getMessage() == "hint_stale"]
+    assert stale == [1, 2, 3]
+
+
 def test_a_suspect_is_claimed_again_alone_and_worked_on():
     bench = Bench(FakeLedger(outcome=ClaimOutcome.SUSPECT))
     bench.run(result=dispatch("7"))
