@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from worker.text.markup import Mark
+
 #: Ends a paragraph by itself; PARAGRAPH SEPARATOR and form feed become this.
 PARAGRAPH_BREAK: Final = "\f"
 
@@ -62,6 +64,8 @@ class CleanText:
     text: str
     #: One map for each rewriting, the last one first.
     maps: tuple[OffsetMap, ...]
+    #: What was marked in it, in order; two may stand at one position.
+    marks: tuple[Mark, ...] = ()
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the span in the original of a span of the clean text, with what was taken out behind it."""
