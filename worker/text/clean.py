@@ -34,8 +34,8 @@ _ENDS_OF_WORDS: Final = frozenset(".,!?;:…")
 _CLUSTER: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f\s]{1,32}")
 
 #: Han, kana and their punctuation, which are written without spaces: a line break between two of them is none.
-_UNSPACED: Final = "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
-_JOINTS: Final = re.compile(rf"(?<=[{_UNSPACED}])[ \t]*\n\s*(?=[{_UNSPACED}])|(?<=\w-)\n\s*(?=\w)")
+UNSPACED: Final = "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
+_JOINTS: Final = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\n\s*(?=[{UNSPACED}])|(?<=\w-)\n\s*(?=\w)")
 _SPACE: Final = re.compile(r"\s+")
 
 
