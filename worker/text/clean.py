@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from producer.contract.markup import INAUDIBLE, Markup, find_markup
@@ -66,6 +68,11 @@ class CleanText:
         for offset_map in reversed(self.maps):
             positions = offset_map.after(positions)
         return positions
+
+    def is_marked_inside(self, start: int, end: int) -> bool:
+        """Say whether a mark stands inside of a span, not at its edges."""
+        following = bisect_right(self.marks, start, key=attrgetter("position"))
+        return following < len(self.marks) and self.marks[following].position < end
 
     def rewritten(self, edits: Iterator[Edit]) -> CleanText:
         """Return the text with these edits made, none of which holds a mark."""

@@ -7,7 +7,6 @@ put in, and never what it put in itself.
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -87,7 +86,7 @@ class _Finding:
 
     def _edits(self, limit_s: float) -> Iterator[Edit]:
         until_s = time.monotonic() + limit_s
-        text, marks = self.cleaned.text, [mark.position for mark in self.cleaned.marks]
+        text = self.cleaned.text
         replacement = Replacement.parse(self.rule.replacement) if self.rule.is_regex else None
         num_found, num_chars = 0, len(text)
         # `concurrent` lets go of the GIL, so that leases are renewed while an expression runs in circles.
@@ -95,7 +94,7 @@ class _Finding:
             if time.monotonic() > until_s:
                 raise TimeoutError
             start, end = match.span()
-            if start == end or _is_marked_inside(marks, start, end):
+            if start == end or self.cleaned.is_marked_inside(start, end):
                 continue
             said = self.rule.replacement if replacement is None else replacement.of(match)
             num_found += 1
@@ -105,11 +104,6 @@ class _Finding:
             if num_chars > self.limits.max_chars:
                 raise DictionaryLimitError(self.number, f"the text grows over {self.limits.max_chars} characters")
             yield Edit(start, end, said)
-
-
-def _is_marked_inside(marks: list[int], start: int, end: int) -> bool:
-    following = bisect_right(marks, start)
-    return following < len(marks) and marks[following] < end
 
 
 def _together(maps: Sequence[OffsetMap]) -> OffsetMap:
