@@ -190,7 +190,7 @@ def test_lines_of_right_to_left_languages_begin_on_the_right() -> None:
 
 
 def test_the_original_text_is_shown_if_it_is_given() -> None:
-    original = "It cost $12. [pause:1.5s]She\nleft [voice:mary] at 5."
+    original = "It cost $12. [pause:1.5s]She\nleft [voice:mary] at [5]."
     manifest, plan = narration("It cost twelve dollars.", "She left at five.")
     spans = [(0, 12), (13, len(original))]
     segments = tuple(
@@ -199,7 +199,7 @@ def test_the_original_text_is_shown_if_it_is_given() -> None:
     )
     manifest = manifest.model_copy(update={"segments": segments})
     shown = [lines for _, _, lines in read_srt(srt(manifest, plan, original))]
-    assert shown == [["It cost $12."], ["She left at 5."]]
+    assert shown == [["It cost $12."], ["She left at [5]."]]
     assert [lines for _, _, lines in read_srt(srt(manifest, plan))] == [
         ["It cost twelve dollars."],
         ["She left at five."],
