@@ -12,6 +12,7 @@ ChatterqueueError
 ├── NotFoundError
 │   ├── NarrationNotFoundError
 │   ├── UnknownVoiceError
+│   ├── UnknownCoverError
 │   └── UnknownDictionaryError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
@@ -210,6 +211,18 @@ class UnknownVoiceError(NotFoundError):
 
     def __str__(self) -> str:
         return f"no voice {self.args[0]!r}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+
+
+class UnknownCoverError(NotFoundError):
+    """No cover has this hash. Argument: the hash."""
+
+    code = "cover_unknown"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"no cover {self.args[0]}: `Client.add_cover` stores one and returns its hash"
 
 
 class UnknownDictionaryError(NotFoundError):

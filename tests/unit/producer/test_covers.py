@@ -9,9 +9,9 @@ import pytest
 from pictures import jpeg, png
 
 from producer.contract.cover import MAX_COVER_BYTES, CoverFacts, examine_cover
-from producer.contract.errors import InvalidCoverError
+from producer.contract.errors import InvalidCoverError, UnknownCoverError
 from producer.contract.keys import cover_key
-from producer.covers import add_cover
+from producer.covers import add_cover, check_cover
 
 JPEG_START = b"\xff\xd8\xff\xe0\x00\x10JFIF\0" + bytes(9)
 
@@ -86,12 +86,24 @@ class Store:
     def put(self, key: str, data: bytes, content_type: str) -> None:
         self.objects[key] = (data, content_type)
 
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
 
 def test_a_cover_is_stored_under_its_content() -> None:
     store = Store()
     sha256 = add_cover(store, png())  # type: ignore[arg-type]
     assert sha256 == hashlib.sha256(png()).hexdigest()
     assert store.objects == {cover_key(sha256): (png(), "image/png")}
+
+
+def test_a_cover_that_is_not_there_is_named() -> None:
+    store = Store()
+    sha256 = add_cover(store, png())  # type: ignore[arg-type]
+    check_cover(store, sha256)  # type: ignore[arg-type]
+    with pytest.raises(UnknownCoverError, match="0{64}") as caught:
+        check_cover(store, "0" * 64)  # type: ignore[arg-type]
+    assert caught.value.code == "cover_unknown"
 
 
 def test_nothing_is_stored_of_what_is_refused() -> None:
