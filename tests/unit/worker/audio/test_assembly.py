@@ -18,7 +18,7 @@ from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat
 from producer.contract.plan import Boundary, Plan
 from producer.storage import ObjectNotFoundError
-from worker.audio import assemble, encode_segment
+from worker.audio import Tags, assemble, encode_segment
 from worker.audio.pauses import PAUSES_MS
 from worker.engine.fingerprint import decode_tones, encode_tones, tone_hash
 from worker.errors import AssemblyError, SegmentsUnusableError
@@ -117,7 +117,7 @@ def store() -> MemoryStore:
 @pytest.mark.parametrize("audio_format", list(AudioFormat))
 def test_every_segment_is_there_once_in_order(audio_format: AudioFormat, store: MemoryStore) -> None:
     plan = plan_of()
-    assembly = assemble(plan, tones_of(plan, store), {}, {"0": 1, "3": 2}, store, audio_format=audio_format, title="T")
+    assembly = assemble(plan, tones_of(plan, store), {}, {"0": 1, "3": 2}, store, audio_format=audio_format, tags=Tags(title="T"))
 
     assert assembly.audio is not None
     data = store.objects[assembly.audio.key]
@@ -146,7 +146,7 @@ def test_offsets_pauses_and_samples_are_exact_in_wav(store: MemoryStore) -> None
         Boundary.END,
     ]
     takes = {n: take(n, np.full(1_000 + n, 0.5, np.float32), store) for n in range(4)}
-    assembly = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.WAV)
+    assembly = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.WAV, loudness=None)
     assert assembly.audio is not None
     samples, _ = soundfile.read(io.BytesIO(store.objects[assembly.audio.key]), dtype="int16")
 
@@ -254,5 +254,5 @@ def test_whoever_watches_can_end_it_and_nothing_is_stored(store: MemoryStore) ->
 
     with pytest.raises(InterruptedError):
         assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3, progress=stop_at_four)
-    assert seen == [(n, len(takes)) for n in range(1, 5)]
+    assert seen == [(n, 2 * len(takes)) for n in range(1, 5)]
     assert not [key for key in store.objects if key.startswith("narrations/")]
