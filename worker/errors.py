@@ -27,6 +27,7 @@ ChatterqueueError
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 ├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
+    ├── SpoolSpaceError         no room on the disk for the temporary file of an m4b
     └── SegmentsUnusableError   stored segments are gone or broken, and have to be spoken again
 """
 
@@ -284,6 +285,23 @@ class AssemblyError(ChatterqueueError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class SpoolSpaceError(AssemblyError):
+    """The temporary file of an m4b has no room here. Arguments: folder, bytes needed, bytes free or why it failed."""
+
+    code = "spool_space"
+
+    def __init__(self, folder: str, needed_bytes: int, free: int | str) -> None:
+        ChatterqueueError.__init__(self, folder, needed_bytes, free)
+
+    def __str__(self) -> str:
+        folder, needed_bytes, free = self.args
+        found = free if isinstance(free, str) else f"{free / 2**20:,.0f} MiB are free"
+        return (
+            f"the temporary file needs {needed_bytes / 2**20:,.0f} MiB in {folder} and {found}; make room, or set "
+            "TMPDIR to a larger disk"
+        )
 
 
 class SegmentsUnusableError(AssemblyError):

@@ -5,6 +5,7 @@ ChatterqueueError
 │   ├── InvalidNarrationError    one narration, every fault named
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
+│   ├── InvalidCoverError        a picture that cannot be a cover
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
@@ -135,6 +136,13 @@ class InvalidVoiceError(_FaultsError):
 
     code = "invalid_voice"
     heading = "the voice was refused"
+
+
+class InvalidCoverError(_FaultsError):
+    """A picture that cannot be a cover; nothing was stored."""
+
+    code = "invalid_cover"
+    heading = "the cover was refused"
 
 
 class UnreadableInputError(InvalidInputError):

@@ -1,11 +1,12 @@
 """An encoder of FFmpeg's, fed with samples and giving packets, without any container around it.
 
-Containers go back to their header at the end, which an upload cannot do; the formats here write their own.
+FFmpeg's containers go back to their header at the end, which an upload cannot do; the formats here write their own.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any, Final
 
 import av
 import numpy as np
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 
 from worker.errors import AssemblyError
 
+#: What FFmpeg takes for 1.0 when it turns samples of 16 bits into floating point.
+_FULL_SCALE: Final = np.float32(32_768)
+
 
 class PacketEncoder:
-    """Cuts samples into the frames that the codec wants."""
+    """Cuts samples into the frames that the codec wants; each packet it returns is one coded frame."""
 
     def __init__(
         self, codec: str, sample_format: str, sample_rate_hz: int, *, bit_rate: int = 0, options: dict[str, str]
@@ -35,8 +39,9 @@ class PacketEncoder:
             self._context.bit_rate = bit_rate
         try:
             self._context.open()
-        except av.FFmpegError as error:
-            raise AssemblyError(f"{codec} cannot be written at {sample_rate_hz} Hz: {error.strerror}") from error
+        except (av.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise AssemblyError(f"{codec} cannot be written at {sample_rate_hz} Hz: {reason}") from error
         self.frame_samples = int(self._context.frame_size)
         self._rest = np.zeros(0, np.int16)
         self._position = 0
@@ -46,26 +51,28 @@ class PacketEncoder:
         """What the codec wants in the file's header."""
         return bytes(self._context.extradata or b"")
 
-    def encode(self, pcm: NDArray[np.int16]) -> bytes:
+    def encode(self, pcm: NDArray[np.int16]) -> list[bytes]:
         """Return the packets that these samples complete, [num_samples] int16."""
         samples = np.concatenate([self._rest, pcm])
         num_whole = len(samples) // self.frame_samples * self.frame_samples
-        packets = [
-            self._packets(samples[start : start + self.frame_samples])
-            for start in range(0, num_whole, self.frame_samples)
-        ]
+        packets = []
+        for start in range(0, num_whole, self.frame_samples):
+            packets += self._packets(samples[start : start + self.frame_samples])
         self._rest = samples[num_whole:]
-        return b"".join(packets)
+        return packets
 
-    def flush(self) -> bytes:
+    def flush(self) -> list[bytes]:
         """Return the last packets."""
-        last = self._packets(self._rest) if len(self._rest) else b""
-        return last + b"".join(bytes(packet) for packet in self._context.encode(None))
+        last = self._packets(self._rest) if len(self._rest) else []
+        return last + [bytes(packet) for packet in self._context.encode(None)]
 
-    def _packets(self, samples: NDArray[np.int16]) -> bytes:
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, :], format=self._sample_format, layout="mono")
+    def _packets(self, samples: NDArray[np.int16]) -> list[bytes]:
+        plane: NDArray[Any] = samples[np.newaxis, :]
+        if self._sample_format.startswith("flt"):
+            plane = plane / _FULL_SCALE
+        frame = av.AudioFrame.from_ndarray(plane, format=self._sample_format, layout="mono")
         frame.sample_rate = self._rate_hz
         frame.time_base = Fraction(1, self._rate_hz)
         frame.pts = self._position
         self._position += len(samples)
-        return b"".join(bytes(packet) for packet in self._context.encode(frame))
+        return [bytes(packet) for packet in self._context.encode(frame)]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.audio.codec import PacketEncoder
-from worker.audio.title import vorbis_title
+from worker.audio.tags import NO_TAGS, Tags
+from worker.audio.vorbis import comment_block, comments, picture_block
 
 #: FFmpeg's default; higher levels take twice the time for two percent of the size.
 _COMPRESSION_LEVEL: Final = "5"
@@ -17,17 +19,21 @@ _COMPRESSION_LEVEL: Final = "5"
 _STREAMINFO_BYTES: Final = 34
 _RATE_AND_LENGTH: Final = slice(10, 18)
 _LENGTH_BITS: Final = 36
-#: Set in the first byte of the last metadata block; STREAMINFO itself is of type 0.
+#: Types of metadata blocks (8.1), and the bit that is set in the type of the last one.
+_STREAMINFO: Final = 0
+_VORBIS_COMMENT: Final = 4
+_PICTURE: Final = 6
 _LAST_BLOCK: Final = 0x80
 
 
 class FlacEncoding:
     """Mono, 16 bits."""
 
-    def __init__(self, sample_rate_hz: int, total_samples: int, title: str | None = None) -> None:
+    def __init__(self, sample_rate_hz: int, total_samples: int, tags: Tags = NO_TAGS) -> None:
         self._encoder = PacketEncoder("flac", "s16", sample_rate_hz, options={"compression_level": _COMPRESSION_LEVEL})
+        self._rate_hz = sample_rate_hz
         self._total_samples = total_samples
-        self._title = title
+        self._tags = tags
 
     def header(self) -> bytes:
         """Return the marker and STREAMINFO, with the length that the encoder leaves out; its MD5 stays unknown."""
@@ -35,15 +41,24 @@ class FlacEncoding:
         length = self._total_samples if self._total_samples < 1 << _LENGTH_BITS else 0
         rate_and_length = int.from_bytes(info[_RATE_AND_LENGTH], "big") >> _LENGTH_BITS << _LENGTH_BITS | length
         info[_RATE_AND_LENGTH] = rate_and_length.to_bytes(8, "big")
-        streaminfo = len(info).to_bytes(4, "big") + bytes(info)
-        blocks = [streaminfo] if self._title is None else [streaminfo, vorbis_title(self._title)]
-        blocks[-1] = bytes([blocks[-1][0] | _LAST_BLOCK]) + blocks[-1][1:]
-        return b"fLaC" + b"".join(blocks)
+        fields = comments(self._tags, self._rate_hz, self._total_samples)
+        blocks = [(_STREAMINFO, bytes(info)), (_VORBIS_COMMENT, comment_block(fields))]
+        if self._tags.cover is not None:
+            blocks.append((_PICTURE, picture_block(self._tags.cover)))
+        kinds = [kind for kind, _ in blocks]
+        kinds[-1] |= _LAST_BLOCK
+        return b"fLaC" + b"".join(
+            bytes([kind]) + len(block).to_bytes(3, "big") + block
+            for kind, (_, block) in zip(kinds, blocks, strict=True)
+        )
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
         """Return the frames that these samples complete."""
-        return self._encoder.encode(pcm)
+        return b"".join(self._encoder.encode(pcm))
 
-    def flush(self) -> bytes:
-        """Return the last frame."""
-        return self._encoder.flush()
+    def flush(self) -> Iterator[bytes]:
+        """Yield the last frame."""
+        yield from self._encoder.flush()
+
+    def discard(self) -> None:
+        """Do nothing: there is nothing on any disk."""

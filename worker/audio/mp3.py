@@ -8,13 +8,15 @@ went in, so that offsets in the manifest hold. Others are 46 ms late, all throug
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from worker.audio.codec import PacketEncoder
-from worker.audio.title import id3_title
+from worker.audio.id3 import id3_tag
+from worker.audio.tags import NO_TAGS, Tags
 from worker.errors import AssemblyError
 
 #: Bits per second. Speech in mono at 24 kHz has nothing left to gain above it, and any player can do with it.
@@ -43,12 +45,12 @@ _BIT_RATE_CODES: Final = {0b11: 5, 0b10: 8, 0b00: 8}
 class Mp3Encoding:
     """Mono, constant bit rate."""
 
-    def __init__(self, sample_rate_hz: int, total_samples: int, title: str | None = None) -> None:
+    def __init__(self, sample_rate_hz: int, total_samples: int, tags: Tags = NO_TAGS) -> None:
         if sample_rate_hz not in _RATE_CODES:
             raise AssemblyError(f"mp3 has no sample rate of {sample_rate_hz} Hz")
         self._rate_hz = sample_rate_hz
         self._total_samples = total_samples
-        self._title = title
+        self._tags = tags
         self._encoder = PacketEncoder(
             "libmp3lame",
             "s16p",
@@ -58,8 +60,8 @@ class Mp3Encoding:
         )
 
     def header(self) -> bytes:
-        """Return the title and the first frame."""
-        return (b"" if self._title is None else id3_title(self._title)) + self._info_frame()
+        """Return the tags and the first frame."""
+        return id3_tag(self._tags, self._rate_hz, self._total_samples) + self._info_frame()
 
     def _info_frame(self) -> bytes:
         """Return a silent frame with the number of frames and of samples to leave out."""
@@ -84,11 +86,14 @@ class Mp3Encoding:
 
     def encode(self, pcm: NDArray[np.int16]) -> bytes:
         """Return the frames that these samples complete."""
-        return self._encoder.encode(pcm)
+        return b"".join(self._encoder.encode(pcm))
 
-    def flush(self) -> bytes:
-        """Return the last frames."""
-        return self._encoder.flush()
+    def flush(self) -> Iterator[bytes]:
+        """Yield the last frames."""
+        yield from self._encoder.flush()
+
+    def discard(self) -> None:
+        """Do nothing: there is nothing on any disk."""
 
 
 def _lame_tag(padding_samples: int) -> bytes:

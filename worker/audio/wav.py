@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.audio.title import riff_title
+from worker.audio.riff import riff_tags
+from worker.audio.tags import NO_TAGS, Tags
 
 _PCM: Final = 1
 _NUM_CHANNELS: Final = 1
@@ -22,10 +24,10 @@ _SEE_DS64: Final = 2**32 - 1
 class WavEncoding:
     """Mono, 16 bits."""
 
-    def __init__(self, sample_rate_hz: int, total_samples: int, title: str | None = None) -> None:
+    def __init__(self, sample_rate_hz: int, total_samples: int, tags: Tags = NO_TAGS) -> None:
         self._rate_hz = sample_rate_hz
         self._total_samples = total_samples
-        self._title = title
+        self._tags = tags
 
     def header(self) -> bytes:
         """Return the header, with its sizes."""
@@ -42,8 +44,7 @@ class WavEncoding:
             frame_bytes,
             8 * _SAMPLE_BYTES,
         )
-        if self._title is not None:
-            fmt += riff_title(self._title)
+        fmt += riff_tags(self._tags)
         riff_bytes = len(b"WAVE") + len(fmt) + 8 + data_bytes
         if riff_bytes <= _MAX_WAV_BYTES:
             return struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE") + fmt + struct.pack("<4sI", b"data", data_bytes)
@@ -56,6 +57,9 @@ class WavEncoding:
         """Return the samples, low byte first."""
         return pcm.astype("<i2", copy=False).tobytes()
 
-    def flush(self) -> bytes:
-        """Return nothing: a WAV file has no end."""
-        return b""
+    def flush(self) -> Iterator[bytes]:
+        """Yield nothing: a WAV file has no end."""
+        yield from ()
+
+    def discard(self) -> None:
+        """Do nothing: there is nothing on any disk."""

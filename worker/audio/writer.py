@@ -1,10 +1,12 @@
 """Audio written as a stream, into a sink that can neither seek nor be read. Knows nothing of segments.
 
-The length is known before the first sample, so headers that other programs go back for are right from the start.
+The length is known before the first sample, so headers that other programs go back for are right from the start. Only
+an m4b has to know the size of every frame first: its writer fills a temporary file and gives out all at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
@@ -13,19 +15,19 @@ from numpy.typing import NDArray
 
 from producer.contract.narration import AudioFormat
 from worker.audio.flac import FlacEncoding
+from worker.audio.m4b import M4bEncoding
 from worker.audio.mp3 import Mp3Encoding
-from worker.audio.tags import Tags
+from worker.audio.opus import OpusEncoding
+from worker.audio.tags import NO_TAGS, Tags
 from worker.audio.wav import WavEncoding
 from worker.errors import AssemblyError
 
-NO_TAGS: Final = Tags()
-
 _CONTENT_TYPES: Final = {
     AudioFormat.MP3: "audio/mpeg",
-    AudioFormat.FLAC: "audio/flac",
-    AudioFormat.WAV: "audio/wav",
     AudioFormat.OPUS: "audio/ogg",
     AudioFormat.M4B: "audio/mp4",
+    AudioFormat.FLAC: "audio/flac",
+    AudioFormat.WAV: "audio/wav",
 }
 
 
@@ -48,19 +50,28 @@ class Encoding(Protocol):
         """Return what can be written of the samples given so far."""
         ...
 
-    def flush(self) -> bytes:
-        """Return the rest."""
+    def flush(self) -> Iterator[bytes]:
+        """Yield the rest, in blocks."""
+        ...
+
+    def discard(self) -> None:
+        """Let go of what lies on a disk; may be called twice."""
         ...
 
 
 class AudioWriter:
-    """Writes mono 16-bit samples into a sink."""
+    """Writes mono 16-bit samples into a sink.
+
+    Use it in a `with` block, which writes the rest, or after an error lets go of a temporary file at once.
+    """
 
     def __init__(self, encoding: Encoding, sink: Sink, total_samples: int) -> None:
         self._encoding = encoding
         self._sink = sink
         self._left_samples = total_samples
-        sink.write(encoding.header())
+        self._is_closed = False
+        if header := encoding.header():
+            sink.write(header)
 
     def __enter__(self) -> Self:
         return self
@@ -70,12 +81,15 @@ class AudioWriter:
     ) -> None:
         if kind is None:
             self.close()
+        else:
+            self._encoding.discard()
 
     def write(self, pcm: NDArray[np.int16]) -> None:
         """Write samples, [num_samples] int16.
 
         Raises:
             AssemblyError: there are more than the header says.
+            SpoolSpaceError: the disk is full.
         """
         self._left_samples -= len(pcm)
         if self._left_samples < 0:
@@ -84,15 +98,23 @@ class AudioWriter:
             self._sink.write(data)
 
     def close(self) -> None:
-        """Write what the encoder still holds; leaves the sink open.
+        """Write what the encoder still holds; leaves the sink open. A second call does nothing.
 
         Raises:
             AssemblyError: there are fewer samples than the header says.
+            SpoolSpaceError: the disk is full.
         """
-        if self._left_samples:
-            raise AssemblyError(f"{self._left_samples} samples fewer than expected")
-        if data := self._encoding.flush():
-            self._sink.write(data)
+        if self._is_closed:
+            return
+        try:
+            if self._left_samples:
+                raise AssemblyError(f"{self._left_samples} samples fewer than expected")
+            for data in self._encoding.flush():
+                if data:
+                    self._sink.write(data)
+        finally:
+            self._encoding.discard()
+        self._is_closed = True
 
 
 def content_type(audio_format: AudioFormat) -> str:
@@ -103,16 +125,18 @@ def content_type(audio_format: AudioFormat) -> str:
 def open_writer(
     audio_format: AudioFormat, sample_rate_hz: int, total_samples: int, sink: Sink, *, tags: Tags = NO_TAGS
 ) -> AudioWriter:
-    """Return a writer of this format; writes the header at once.
-
-    Use it in a `with` block: on the way out it writes what is left, or lets go of its temporary file after an error.
+    """Return a writer of this format; writes the header at once, if the format has one in front.
 
     Raises:
-        AssemblyError: the format does not know this sample rate.
+        AssemblyError: the format does not know this sample rate, or the chapters do not fit the audio.
+        InvalidCoverError: the cover is no JPEG or PNG file.
+        SpoolSpaceError: there is no room for an m4b's temporary file.
     """
-    kinds: dict[AudioFormat, type[WavEncoding] | type[FlacEncoding] | type[Mp3Encoding]] = {
+    kinds: dict[AudioFormat, type[WavEncoding | FlacEncoding | Mp3Encoding | OpusEncoding | M4bEncoding]] = {
         AudioFormat.MP3: Mp3Encoding,
+        AudioFormat.OPUS: OpusEncoding,
+        AudioFormat.M4B: M4bEncoding,
         AudioFormat.FLAC: FlacEncoding,
         AudioFormat.WAV: WavEncoding,
     }
-    return AudioWriter(kinds[audio_format](sample_rate_hz, total_samples, tags.title), sink, total_samples)
+    return AudioWriter(kinds[audio_format](sample_rate_hz, total_samples, tags), sink, total_samples)
