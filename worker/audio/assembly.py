@@ -26,8 +26,7 @@ from worker.audio.output import Kind, Output
 from worker.audio.pauses import pauses_samples
 from worker.audio.reading import SegmentSource, usable_takes
 from worker.audio.survey import survey
-from worker.audio.tags import Tags
-from worker.audio.writer import NO_TAGS
+from worker.audio.tags import NO_TAGS, Tags
 
 DEFAULT_LOUDNESS: Final = TARGETS[LoudnessPreset.AUDIOBOOK]
 #: Decimal places of the loudness figures: what the measuring itself is good for.
@@ -88,12 +87,13 @@ def assemble(
     """
     rate_hz = common_rate_hz(plan, takes, failures)
     present = {segment.index: takes[segment.index] for segment in plan.segments if segment.index in takes}
+    if not present:
+        layout = lay_out(plan, Ended({}, failures, attempts, {}, {}, 0))
+        return Assembly(None, layout.segments, manifest_chapters(plan, layout, {}))
     pauses = pauses_samples(plan, present, rate_hz)
     step = _steps(2 * len(present), progress)
     found = survey(present, pauses, store, rate_hz, is_measured=loudness is not None, progress=step)
     layout = lay_out(plan, Ended(present, failures, attempts, found.heard, pauses, rate_hz))
-    if not layout.num_samples:
-        return Assembly(None, layout.segments, manifest_chapters(plan, layout, {}))
     adjustment = adjustment_for(found.measurement, loudness) if found.measurement and loudness else Adjustment()
     leveller = adjustment.leveller(rate_hz)
     output = Output(plan, layout, store, Kind(audio_format, tags, has_chapter_files))

@@ -44,10 +44,15 @@ def high_pass(rate_hz: int) -> tuple[Coefficients, Coefficients]:
 
 
 def power_response(rate_hz: int, num_samples: int) -> NDArray[np.float32]:
-    """Return what both filters do to the power at each frequency of a real transform: [num_samples // 2 + 1] float32."""
+    """Return what both filters do to the power at the frequencies of a real transform.
+
+    Returns:
+        [num_samples // 2 + 1] float32.
+    """
     inverse_z = np.exp(-2j * np.pi * np.arange(num_samples // 2 + 1) / num_samples)
     powers = np.stack([np.ones_like(inverse_z), inverse_z, inverse_z**2])
     response = np.ones_like(inverse_z)
     for numerator, denominator in (shelf(rate_hz), high_pass(rate_hz)):
         response *= np.array(numerator) @ powers / (np.array(denominator) @ powers)
-    return np.square(np.abs(response)).astype(np.float32)
+    power: NDArray[np.float32] = np.square(np.abs(response)).astype(np.float32)
+    return power

@@ -27,7 +27,8 @@ def _interpolators() -> NDArray[np.float32]:
     distances = fractions[None, :] - np.arange(1 - REACH, REACH + 1)[:, None]
     window = np.i0(_KAISER_BETA * np.sqrt(np.clip(1.0 - (distances / REACH) ** 2, 0.0, 1.0))) / np.i0(_KAISER_BETA)
     taps = np.sinc(distances) * window
-    return (taps / taps.sum(axis=0)).astype(np.float32)
+    even: NDArray[np.float32] = (taps / taps.sum(axis=0)).astype(np.float32)
+    return even
 
 
 _INTERPOLATORS: Final = _interpolators()
