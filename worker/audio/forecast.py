@@ -19,6 +19,9 @@ from worker.audio.meter import HOPS_PER_SECOND
 #: dB between two bins of the histogram, and the peaks of its first and last one, in dB over one step of 16 bits.
 _BIN_DB: Final = 0.25
 _LAST_BIN: Final = int(91 / _BIN_DB)
+#: Cells to each side of a peak that feel it: those of the slope, and two for the grid and for what rises between the
+#: samples. Measured with speech that loses 1.4 dB: the forecast is 0.1 dB short, and 0.2 without the two.
+_FELT_CELLS: Final = SLOPE_CELLS + 2
 #: dB that the gain may be raised to make up for what the limiter takes. More than that is heard as pressing.
 MAX_MAKE_UP_DB: Final = 6.0
 #: Halvings of that range: 0.001 dB.
@@ -43,8 +46,8 @@ class LimiterForecast:
         own = np.einsum("ij,ij->i", cells, cells).reshape(num_hops, cells_per_hop) + np.float32(1e-9)
         of_cells = (own * (energies / own.sum(axis=1))[:, None]).reshape(-1)
         # The gain at a cell is the slope's mean of the gains that the highest peaks around the cells near it bear.
-        padded = np.pad(peaks, SLOPE_CELLS)
-        highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * SLOPE_CELLS + 1).max(axis=1)
+        padded = np.pad(peaks, _FELT_CELLS)
+        highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * _FELT_CELLS + 1).max(axis=1)
         spread = np.convolve(of_cells, SLOPE, "same")
         bins = np.clip(20.0 / _BIN_DB * np.log10(np.maximum(highest, 1.0)), 0, _LAST_BIN).astype(np.intp)
         self._energies += np.bincount(bins, weights=spread, minlength=_LAST_BIN + 1)
