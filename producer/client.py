@@ -15,6 +15,7 @@ from producer.contract.manifest import Manifest
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus, State
+from producer.covers import add_cover
 from producer.job import Batch, NarrationJob
 from producer.narrationset import NarrationSet
 from producer.results import download, presigned_url, read_manifest, read_status
@@ -229,6 +230,18 @@ class Client:
             QueueUnavailableError: Redis cannot be asked.
         """
         return live_workers(self._services.redis, self._services.settings)
+
+    def add_cover(self, data: bytes) -> str:
+        """Store a cover and return its SHA-256, which goes into `Narration.cover`; the same again changes nothing.
+
+        Args:
+            data: a JPEG or PNG file of at most 5 MiB; only its header is read.
+
+        Raises:
+            InvalidCoverError: it is too large, no JPEG or PNG, or its header is broken; nothing was stored.
+            StorageUnavailableError: S3 did not take it.
+        """
+        return add_cover(self._services.store, data)
 
     @property
     def voices(self) -> VoiceRegister:

@@ -34,7 +34,7 @@ _OPTIONS: Final = {"aac_coder": "fast"}
 
 _RATES_HZ: Final = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: Samples of silence that FFmpeg's AAC encoder puts in front of the sound: one frame.
-_PRIMING_SAMPLES: Final = 1_024
+_ENCODER_DELAY_SAMPLES: Final = 1_024
 
 #: Frames that a player fetches at once: about a second at 24 kHz.
 _CHUNK_FRAMES: Final = 24
@@ -57,8 +57,12 @@ class M4bEncoding:
         self._spans = tags.spans(total_samples)
         self._encoder = PacketEncoder("aac", "fltp", sample_rate_hz, bit_rate=BIT_RATE, options=_OPTIONS)
         self._sizes = array("I")
+        # Players leave out what the edit list says in front of the sound; what fills up the last frame, FFmpeg and all
+        # that is built on it play. So the silence comes first, as long as it takes for the sound to end with a frame.
+        self._lead_samples = -total_samples % self._encoder.frame_samples
         expected_s = total_samples / sample_rate_hz
         self._spool = Spool(int(expected_s * BIT_RATE / 8 * _BIT_RATE_SLACK))
+        self._keep(self._encoder.encode(np.zeros(self._lead_samples, np.int16)))
 
     def header(self) -> bytes:
         """Return nothing: what stands in front is only known at the end."""
@@ -98,9 +102,10 @@ class M4bEncoding:
     def _table(self, titles: list[bytes], offset: int) -> bytes:
         """Return the box `moov` of a file whose titles begin at `offset`, followed by the frames."""
         frame_samples, num_frames = self._encoder.frame_samples, len(self._sizes)
-        padding = num_frames * frame_samples - _PRIMING_SAMPLES - self._total_samples
-        if padding < 0:
-            raise AssemblyError(f"the AAC encoder kept {-padding} samples to itself")
+        priming_samples = _ENCODER_DELAY_SAMPLES + self._lead_samples
+        surplus = num_frames * frame_samples - priming_samples - self._total_samples
+        if surplus:
+            raise AssemblyError(f"the AAC encoder made {surplus} samples more than it was given")
         language = three_letters(self._tags.language)
         frames_offset = offset + sum(map(len, titles))
         frames = Samples(
@@ -110,25 +115,26 @@ class M4bEncoding:
             audio_track(
                 frames,
                 rate_hz=self._rate_hz,
-                priming=_PRIMING_SAMPLES,
+                priming=priming_samples,
                 duration=self._total_samples,
                 language=language,
-                bit_rate=BIT_RATE,
+                bit_rate=round(frames.num_bytes * 8 * self._rate_hz / (num_frames * frame_samples)),
                 config=self._encoder.extradata,
                 has_text=bool(titles),
             )
         ]
         if titles:
             sizes = np.array([len(title) for title in titles], np.uint32)
-            durations = tuple((1, span.end_samples - span.start_samples) for span in self._spans)
+            starts_ms = [round(span.start_samples * 1_000 / self._rate_hz) for span in self._spans]
+            ends_ms = [*starts_ms[1:], round(self._total_samples * 1_000 / self._rate_hz)]
+            durations = tuple((1, end - start) for start, end in zip(starts_ms, ends_ms, strict=True))
             texts = Samples(sizes, durations, 1, offset)
-            tracks.append(chapter_track(texts, rate_hz=self._rate_hz, duration=self._total_samples, language=language))
+            tracks.append(chapter_track(texts, duration=self._total_samples, language=language))
         about = user_data(
             self._tags,
             self._spans,
             self._rate_hz,
-            priming=_PRIMING_SAMPLES,
-            padding=padding,
+            priming=priming_samples,
             total=self._total_samples,
         )
         return movie(self._rate_hz, self._total_samples, len(tracks), *tracks, about)

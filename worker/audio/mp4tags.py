@@ -27,21 +27,18 @@ _MAX_NERO_TITLE_BYTES: Final = 255
 _NERO_HZ: Final = 10_000_000
 
 
-def user_data(
-    tags: Tags, spans: tuple[ChapterSpan, ...], sample_rate_hz: int, *, priming: int, padding: int, total: int
-) -> bytes:
+def user_data(tags: Tags, spans: tuple[ChapterSpan, ...], sample_rate_hz: int, *, priming: int, total: int) -> bytes:
     """Return the box `udta`.
 
     Args:
         tags: what to write.
         spans: the chapters.
         sample_rate_hz: unit of the spans.
-        priming: samples that the encoder put in front.
-        padding: samples that fill up the last frame.
-        total: samples in between.
+        priming: samples in front that nobody is to hear.
+        total: samples after them.
     """
     # What iTunes reads instead of the edit list: encoder delay, padding, and length; the other fields are unused.
-    gapless = f" 00000000 {priming:08X} {padding:08X} {total:016X}" + " 00000000" * 8
+    gapless = f" 00000000 {priming:08X} {0:08X} {total:016X}" + " 00000000" * 8
     handler = full_box(b"hdlr", bytes(4), b"mdir", b"appl", bytes(9))
     listed = box(b"ilst", *_texts(tags), *_values(tags), _free_form("iTunSMPB", gapless))
     parts = [full_box(b"meta", handler, listed)]
