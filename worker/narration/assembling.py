@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from producer.contract.errors import NarrationNotFoundError
-from producer.contract.keys import audio_key, chapter_audio_key, cover_key, manifest_key, request_key, takes_key
+from producer.contract.keys import (
+    audio_key,
+    chapter_audio_key,
+    cover_key,
+    manifest_key,
+    request_key,
+    subtitles_key,
+    takes_key,
+)
 from producer.contract.loudness import LoudnessTarget
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat, NarrationRequest
@@ -23,7 +31,14 @@ from worker.audio import Tags
 from worker.errors import LeaseLostError, SegmentsUnusableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
-from worker.narration.manifest import Assembled, loudness_target, manifest_of, tags_of
+from worker.narration.manifest import (
+    TIMING_SUFFIXES,
+    Assembled,
+    loudness_target,
+    manifest_of,
+    tags_of,
+    timing_files,
+)
 from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
@@ -110,6 +125,8 @@ class Assembler:
         state, code, reason = _verdict(len(plan.segments), failures)
         manifest = manifest_of(request, plan, takes.values(), assembled, state, engine_identity)
         self._store.put(manifest_key(narration_id), manifest.model_dump_json().encode(), JSON)
+        for file in timing_files(manifest, plan, request.narration.text):
+            self._store.put(subtitles_key(narration_id, file.suffix), file.data, file.content_type)
         log = self._ledger.log(narration_id)
         self._store.put(takes_key(narration_id), _json_lines(log), JSON_LINES)
         is_committed = self._ledger.commit(
@@ -147,6 +164,8 @@ def _stored_keys(request: NarrationRequest, plan: Plan) -> Iterator[str]:
     """Yield the key of what an assembly may have stored, the ledger's log excepted."""
     yield audio_key(request.id, request.narration.format)
     yield manifest_key(request.id)
+    for suffix in TIMING_SUFFIXES:
+        yield subtitles_key(request.id, suffix)
     if request.narration.chapter_files:
         for index in range(len(plan.chapters)):
             yield chapter_audio_key(request.id, index, request.narration.format)

@@ -1,9 +1,10 @@
-"""What finished audio says about itself: its tags, and the manifest beside it. Knows nothing of S3 or the ledger."""
+"""What finished audio says about itself: tags, manifest, subtitles and timings. Knows nothing of S3 or the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from producer.contract.loudness import TARGETS, LoudnessFacts, LoudnessPreset, LoudnessTarget
 from producer.contract.manifest import AudioObject, Manifest, ManifestChapter, ManifestSegment, TakeFacts, Usage
@@ -11,6 +12,8 @@ from producer.contract.narration import Narration, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
 from worker.audio import Tags
+from worker.audio.subtitles import srt, vtt
+from worker.audio.timings import timings
 
 
 class Assembled(Protocol):
@@ -89,6 +92,33 @@ def loudness_target(narration: Narration) -> LoudnessTarget | None:
     target = TARGETS[narration.loudness]
     lufs = target.integrated_lufs if narration.loudness_lufs is None else narration.loudness_lufs
     return LoudnessTarget(lufs, target.max_true_peak_dbtp)
+
+
+@dataclass(frozen=True, slots=True)
+class TimingFile:
+    """One way of saying when what is spoken."""
+
+    suffix: str
+    content_type: str
+    data: bytes
+
+
+#: Suffixes of all of them.
+TIMING_SUFFIXES: Final = ("srt", "vtt", "json")
+
+
+def timing_files(manifest: Manifest, plan: Plan, text: str) -> Iterator[TimingFile]:
+    """Yield the subtitles and the timings of a narration; none if it has no audio.
+
+    Args:
+        manifest: where each segment lies.
+        plan: what is spoken.
+        text: what was written, which is what subtitles show.
+    """
+    if manifest.audio is not None:
+        yield TimingFile("srt", "application/x-subrip", srt(manifest, plan, text))
+        yield TimingFile("vtt", "text/vtt", vtt(manifest, plan, text))
+        yield TimingFile("json", "application/json", timings(manifest, plan))
 
 
 def _is_watermarked(takes: Collection[TakeFacts]) -> bool:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import pytest
 from workerfakes import NARRATION_ID, RATE_HZ, FakeLedger, FakeMessenger, dispatch, plan_of, request_of, store_with
 
 from producer.contract.chapter import Chapter
-from producer.contract.keys import audio_key, chapter_audio_key, cover_key, manifest_key, takes_key
+from producer.contract.keys import audio_key, chapter_audio_key, cover_key, manifest_key, subtitles_key, takes_key
 from producer.contract.loudness import LoudnessFacts, LoudnessPreset, LoudnessTarget
-from producer.contract.manifest import AudioObject, Manifest, ManifestChapter, TakeFacts, Usage
+from producer.contract.manifest import AudioObject, Manifest, ManifestChapter, ManifestSegment, TakeFacts, Usage
 from producer.contract.narration import AudioFormat
 from producer.contract.plan import PlanChapter
 from producer.contract.status import State
@@ -43,8 +44,26 @@ def take(*, is_watermarked: bool = True) -> TakeFacts:
     )
 
 
+SUBTITLE_KEYS = [subtitles_key(NARRATION_ID, suffix) for suffix in ("srt", "vtt", "json")]
 CHAPTER_KEYS = [chapter_audio_key(NARRATION_ID, index, AudioFormat.MP3) for index in range(2)]
 FACTS = LoudnessFacts(target_lufs=-19.0, measured_lufs=-26.0, gain_db=7.0, integrated_lufs=-19.0, true_peak_dbtp=-3.2)
+
+
+def placed(segment, takes):
+    """Return where the fake assembly says that a segment is: each half a second, one after the other."""
+    return ManifestSegment(
+        index=segment.index,
+        start=segment.start,
+        end=segment.end,
+        boundary=segment.boundary,
+        is_present=segment.index in takes,
+        offset_samples=segment.index * RATE_HZ // 2,
+        num_samples=RATE_HZ // 2,
+        pause_after_samples=0,
+        offset_s=segment.index * 0.5,
+        duration_s=0.5,
+        attempts=1,
+    )
 
 
 def assemble_with(
@@ -68,7 +87,8 @@ def assemble_with(
         if wanted["has_chapter_files"]:
             its_store.objects[CHAPTER_KEYS[1]] = b"whole"
         its_store.objects[AUDIO.key] = b"whole"
-        return SimpleNamespace(audio=audio, segments=(), chapters=MANIFEST_CHAPTERS, loudness=FACTS)
+        segments = tuple(placed(segment, takes) for segment in plan.segments)
+        return SimpleNamespace(audio=audio, segments=segments, chapters=MANIFEST_CHAPTERS, loudness=FACTS)
 
     drain = Drain(0.0)
     attempts = Attempts(
@@ -156,7 +176,7 @@ def test_the_manifest_claims_no_watermark_when_one_take_has_none():
 def test_the_audio_is_removed_when_the_narration_was_cancelled_meanwhile(state, is_left):
     ledger = FakeLedger(stored_takes={0: take(), 1: take()}, is_committed=False, state=state)
     store = assemble_with(ledger, chapter_files=True)
-    for key in (AUDIO.key, manifest_key(NARRATION_ID), *CHAPTER_KEYS):
+    for key in (AUDIO.key, manifest_key(NARRATION_ID), *CHAPTER_KEYS, *SUBTITLE_KEYS):
         assert (key in store.objects) == is_left
 
 
@@ -225,6 +245,19 @@ def test_how_loud_it_becomes_is_the_presets_choice_unless_the_narration_names_a_
     asked = {}
     assemble_with(FakeLedger(stored_takes={0: take(), 1: take()}), asked=asked, **fields)
     assert asked["loudness"] == target
+
+
+def test_subtitles_and_timings_lie_beside_the_audio():
+    store = assemble_with(FakeLedger(stored_takes={0: take()}, stored_failures={1: ("synthesis", "it stuttered")}))
+    srt, vtt, timings = (store.objects[key] for key in SUBTITLE_KEYS)
+    assert b"00:00:00,000 --> 00:00:00,500" in srt
+    assert vtt.startswith(b"WEBVTT")
+    assert [segment["is_present"] for segment in json.loads(timings)["segments"]] == [True, False]
+
+
+def test_there_are_no_subtitles_without_audio():
+    store = assemble_with(FakeLedger(stored_failures=dict.fromkeys((0, 1), ("synthesis", "it stuttered"))), audio=None)
+    assert not set(SUBTITLE_KEYS) & set(store.objects)
 
 
 def test_a_book_whose_cover_is_gone_is_made_without_it():
