@@ -1,7 +1,8 @@
 """Assembly, per core and in memory: `python -m bench.assembly`.
 
-CPU: one hour of speech from memory into nothing, FLAC decoding included, in seconds of CPU over all threads.
-Memory: ten hours from a real S3 server into a real S3 server, in a process of its own.
+CPU: one hour of speech from memory into nothing, in seconds of CPU over all threads, with everything that an assembly
+does: FLAC decoded twice, takes trimmed, loudness measured before and after, levelled, limited, joined, encoded, marked
+with chapters. Memory: ten hours in 120 chapters from a real S3 server into a real S3 server, in a process of its own.
 """
 
 from __future__ import annotations
@@ -12,21 +13,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bench.record import write_result
+from producer.contract.loudness import LoudnessTarget
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat
-from producer.contract.plan import Boundary, Plan, Segment
+from producer.contract.plan import Boundary, Plan, PlanChapter, Segment
 from producer.contract.settings import Settings
 from producer.stack import EmbeddedStack
 from producer.storage import ObjectStore
-from worker.audio import assemble, encode_segment
-from worker.audio.assembly import write_audio
-from worker.audio.layout import Layout, lay_out
+from worker.audio import Assembly, Tags, assemble, encode_segment
+from worker.audio.assembly import DEFAULT_LOUDNESS
 from worker.audio.mp3 import BIT_RATE
+from worker.audio.pauses import PAUSES_MS
 
 #: Real speech, said once by the draft voice and repeated; what a codec costs depends on what it is given.
 SENTENCES = (
@@ -35,9 +37,13 @@ SENTENCES = (
     "Nobody in the village remembered who had built the tower, or why it stood so far from the harbour.",
     "She put the lamp on the table, sat down, and began to read aloud from the letter.",
 )
+#: Sentences in a paragraph.
+SENTENCES_PER_PARAGRAPH = 5
+CHAPTERS_PER_HOUR = 12
 CPU_HOURS = 1.0
 MEMORY_HOURS = 10.0
 REPEATS = 3
+TAGS = Tags(title="The Keeper of the Light", author="chatterqueue", language="en")
 
 
 def main() -> None:
@@ -46,23 +52,46 @@ def main() -> None:
         _assemble_long(AudioFormat(sys.argv[1]))
         return
     objects, takes = _spoken()
-    layout = _layout(takes, CPU_HOURS)
-    cpu = {audio_format.value: _real_time_per_core(layout, objects, audio_format) for audio_format in AudioFormat}
+    plan, of_each = _plan(takes, CPU_HOURS)
+    speeds = {kind.value: _real_time_per_core(plan, of_each, objects, kind) for kind in AudioFormat}
+    wav = AudioFormat.WAV
+    without = {
+        "wav, loudness off": _real_time_per_core(plan, of_each, objects, wav, loudness=None),
+        "m4b, and a file for each chapter": _real_time_per_core(
+            plan, of_each, objects, AudioFormat.M4B, has_chapter_files=True
+        ),
+    }
     memory = _memory(objects, takes)
     result = {
         "command": "python -m bench.assembly",
         "settings": {"mp3_bits_per_s": BIT_RATE, "cpu_hours": CPU_HOURS, "repeats": REPEATS},
-        "real_time_per_core": cpu,
+        "real_time_per_core": speeds,
+        "real_time_per_core_of_others": without,
         "ten_hours": memory,
     }
     path = write_result("assembly", result)
-    figures = ", ".join(f"{name} {speed:.0f}x" for name, speed in cpu.items())
+    figures = ", ".join(f"{name} {speed:.0f}x" for name, speed in (speeds | without).items())
     peaks = ", ".join(f"{name} {figure['peak_rss_mib']} MiB" for name, figure in memory.items())
     sys.stdout.write(f"assembly per core: {figures} real time; peak memory for ten hours: {peaks}. {path}\n")
 
 
+class _Nowhere:
+    """An upload that forgets."""
+
+    size_bytes = 0
+    sha256 = ""
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class _Memory:
-    """Segments in a dictionary, and a sink that forgets."""
+    """Segments in a dictionary, and uploads that forget."""
 
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self._objects = objects
@@ -70,8 +99,8 @@ class _Memory:
     def get(self, key: str) -> bytes:
         return self._objects[key]
 
-    def write(self, data: bytes) -> int:
-        return len(data)
+    def upload(self, _key: str, _content_type: str) -> Any:
+        return _Nowhere()
 
 
 def _spoken() -> tuple[dict[str, bytes], list[TakeFacts]]:
@@ -80,7 +109,7 @@ def _spoken() -> tuple[dict[str, bytes], list[TakeFacts]]:
     voice = Hibari(threads=1)
     objects, takes = {}, []
     for index, sentence in enumerate(SENTENCES):
-        pcm = voice(sentence)
+        pcm = voice(sentence, seed=0)
         key = f"segments/{index}.flac"
         objects[key] = encode_segment(pcm, SAMPLE_RATE)
         facts = {"num_samples": len(pcm), "sample_rate_hz": SAMPLE_RATE, "seed": 0, "synthesis_s": 0.0, "worker": "-"}
@@ -89,38 +118,68 @@ def _spoken() -> tuple[dict[str, bytes], list[TakeFacts]]:
 
 
 def _plan(takes: list[TakeFacts], hours: float) -> tuple[Plan, dict[int, TakeFacts]]:
-    left_s = hours * 3_600
-    of_each = {}
-    for index, take in enumerate(_endlessly(takes)):
-        if left_s <= 0:
-            break
-        of_each[index] = take
-        left_s -= take.num_samples / take.sample_rate_hz + 0.3
-    segments = tuple(
-        Segment(index=index, text="x", start=index, end=index + 1, boundary=Boundary.SENTENCE) for index in of_each
+    """Return a plan of about so many hours in even chapters, and the take of each of its segments."""
+    one_s = sum(take.num_samples / take.sample_rate_hz for take in takes) / len(takes)
+    per_chapter = round(3_600 / CHAPTERS_PER_HOUR / (one_s + PAUSES_MS[Boundary.SENTENCE] / 1_000))
+    num_chapters = round(hours * CHAPTERS_PER_HOUR)
+    chapters = tuple(
+        PlanChapter(
+            title=f"Chapter {index + 1}",
+            start=index * per_chapter,
+            end=(index + 1) * per_chapter,
+            first_segment=index * per_chapter,
+            num_segments=per_chapter,
+        )
+        for index in range(num_chapters)
     )
-    return Plan(narration_id="a" * 26, text_sha256="", num_chars=len(segments), segments=segments), of_each
+    indexes = range(num_chapters * per_chapter)
+    segments = tuple(
+        Segment(index=index, text="x", start=index, end=index + 1, boundary=_boundary(index + 1, per_chapter))
+        for index in indexes
+    )
+    plan = Plan(narration_id="a" * 26, text_sha256="", num_chars=len(segments), segments=segments, chapters=chapters)
+    return plan, {index: takes[index % len(takes)] for index in indexes}
 
 
-def _endlessly(takes: list[TakeFacts]) -> Iterator[TakeFacts]:
-    while True:
-        yield from takes
+def _boundary(next_index: int, per_chapter: int) -> Boundary:
+    if next_index % per_chapter == 0:
+        return Boundary.CHAPTER
+    return Boundary.PARAGRAPH if next_index % SENTENCES_PER_PARAGRAPH == 0 else Boundary.SENTENCE
 
 
-def _layout(takes: list[TakeFacts], hours: float) -> Layout:
-    plan, of_each = _plan(takes, hours)
-    return lay_out(plan, of_each, {}, {})
+def _assemble(
+    plan: Plan,
+    of_each: dict[int, TakeFacts],
+    store: Any,
+    audio_format: AudioFormat,
+    *,
+    loudness: LoudnessTarget | None = DEFAULT_LOUDNESS,
+    has_chapter_files: bool = False,
+) -> Assembly:
+    return assemble(
+        plan,
+        of_each,
+        {},
+        {},
+        store,
+        audio_format=audio_format,
+        tags=TAGS,
+        loudness=loudness,
+        has_chapter_files=has_chapter_files,
+    )
 
 
-def _real_time_per_core(layout: Layout, objects: Mapping[str, bytes], audio_format: AudioFormat) -> float:
+def _real_time_per_core(
+    plan: Plan, of_each: dict[int, TakeFacts], objects: Mapping[str, bytes], audio_format: AudioFormat, **kind: Any
+) -> float:
     """Return seconds of audio per second of CPU; the best of a few, because other work on the machine only slows."""
-    memory = _Memory(objects)
-    spent_s = []
+    speeds = []
     for _ in range(REPEATS):
         begun_s = time.process_time()
-        write_audio(layout, memory, memory, audio_format=audio_format)
-        spent_s.append(time.process_time() - begun_s)
-    return round(layout.num_samples / layout.sample_rate_hz / min(spent_s), 1)
+        assembly = _assemble(plan, of_each, _Memory(objects), audio_format, **kind)
+        assert assembly.audio is not None
+        speeds.append(assembly.audio.duration_s / (time.process_time() - begun_s))
+    return round(max(speeds), 1)
 
 
 def _memory(objects: Mapping[str, bytes], takes: list[TakeFacts]) -> dict[str, dict[str, Any]]:
@@ -144,14 +203,19 @@ def _assemble_long(audio_format: AudioFormat) -> None:
     store = ObjectStore.connect(Settings.load(), read_timeout_s=30, max_attempts=4)
     plan, of_each = _plan([TakeFacts(**take) for take in json.loads(store.get("takes.json"))], MEMORY_HOURS)
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
-    assembly = assemble(plan, of_each, {}, {}, store, audio_format=audio_format)
+    assembly = _assemble(plan, of_each, store, audio_format)
     assert assembly.audio is not None
+    assert assembly.loudness is not None
+    cpu_s = time.process_time() - begun_cpu_s
     figures = {
         "audio_s": assembly.audio.duration_s,
         "size_bytes": assembly.audio.size_bytes,
         "num_segments": len(assembly.segments),
+        "num_chapters": len(assembly.chapters),
+        "loudness": assembly.loudness.model_dump(),
         "wall_s": round(time.perf_counter() - begun_s, 1),
-        "cpu_s": round(time.process_time() - begun_cpu_s, 1),
+        "cpu_s": round(cpu_s, 1),
+        "real_time_per_core": round(assembly.audio.duration_s / cpu_s, 1),
         "peak_rss_mib": _peak_rss_kib() // 1_024,
     }
     store.delete(assembly.audio.key)

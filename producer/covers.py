@@ -9,6 +9,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from producer.contract.cover import examine_cover
+from producer.contract.errors import UnknownCoverError
 from producer.contract.keys import cover_key
 
 if TYPE_CHECKING:
@@ -26,3 +27,14 @@ def add_cover(store: ObjectStore, data: bytes) -> str:
     sha256 = hashlib.sha256(data).hexdigest()
     store.put(cover_key(sha256), data, facts.media_type)
     return sha256
+
+
+def check_cover(store: ObjectStore, sha256: str) -> None:
+    """Make sure that a cover is there.
+
+    Raises:
+        UnknownCoverError: none has this hash.
+        StorageUnavailableError: S3 cannot be asked.
+    """
+    if not store.exists(cover_key(sha256)):
+        raise UnknownCoverError(sha256)

@@ -6,11 +6,14 @@ ChatterqueueError
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
 │   ├── InvalidCoverError        a picture that cannot be a cover
+│   ├── InvalidDictionaryError   a pronunciation dictionary, every faulty rule named
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
 │   ├── NarrationNotFoundError
-│   └── UnknownVoiceError
+│   ├── UnknownVoiceError
+│   ├── UnknownCoverError
+│   └── UnknownDictionaryError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
 ├── RedoRefusedError             asked to speak segments once more of what has no audio, or segments that it has not
@@ -146,6 +149,13 @@ class InvalidCoverError(_FaultsError):
     heading = "the cover was refused"
 
 
+class InvalidDictionaryError(_FaultsError):
+    """A pronunciation dictionary that cannot be accepted; nothing was stored."""
+
+    code = "invalid_dictionary"
+    heading = "the dictionary was refused"
+
+
 class UnreadableInputError(InvalidInputError):
     """An input file that cannot be read as text. Arguments: path, code of the reason, sentence."""
 
@@ -202,6 +212,33 @@ class UnknownVoiceError(NotFoundError):
 
     def __str__(self) -> str:
         return f"no voice {self.args[0]!r}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+
+
+class UnknownCoverError(NotFoundError):
+    """No cover has this hash. Argument: the hash."""
+
+    code = "cover_unknown"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"no cover {self.args[0]}: `Client.add_cover` stores one and returns its hash"
+
+
+class UnknownDictionaryError(NotFoundError):
+    """No pronunciation dictionary has this name. Argument: the name."""
+
+    code = "dictionary_unknown"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return (
+            f"no dictionary {self.args[0]!r}: add it with `chatterqueue dictionaries add`, "
+            "or see `chatterqueue dictionaries list`"
+        )
 
 
 class IdempotencyConflictError(ChatterqueueError):

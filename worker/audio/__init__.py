@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from worker.audio.assembly import Assembly, assemble
-from worker.audio.pauses import pause_samples
 from worker.audio.segment import decode_segment, encode_segment
 from worker.audio.tags import ChapterMark, Tags
 from worker.audio.writer import AudioWriter, content_type, open_writer
@@ -18,5 +17,4 @@ __all__ = [
     "decode_segment",
     "encode_segment",
     "open_writer",
-    "pause_samples",
 ]

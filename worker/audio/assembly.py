@@ -1,6 +1,8 @@
-"""The takes of a narration joined into one audio object. Knows nothing of the ledger.
+"""The takes of a narration joined into one audio object, and one for each chapter. Knows nothing of the ledger.
 
-Streams: from S3 through one encoder into one upload, so that ten hours take no more memory than ten minutes.
+Two passes, both of them streams, so that ten hours take no more memory than ten minutes: the first finds out what is
+heard of each take and how loud they are, and after it every place in the audio is known; the second joins, levels and
+encodes.
 """
 
 from __future__ import annotations
@@ -8,31 +10,31 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from producer.contract.keys import audio_key
-from producer.contract.manifest import AudioObject, ManifestSegment, TakeFacts
+from producer.contract.loudness import TARGETS, LoudnessFacts, LoudnessPreset, LoudnessTarget
+from producer.contract.manifest import AudioObject, ManifestChapter, ManifestSegment, TakeFacts
 from producer.contract.narration import AudioFormat
 from producer.contract.plan import Plan
-from producer.storage import MultipartUpload
-from worker.audio.layout import Layout, lay_out
-from worker.audio.reading import SegmentSource, read_segments
-from worker.audio.writer import AudioWriter, Sink, content_type, open_writer
-from worker.errors import AssemblyError, SegmentsUnusableError
+from worker.audio.audiofile import UploadStore
+from worker.audio.chapters import manifest_chapters
+from worker.audio.joining import joined
+from worker.audio.layout import Ended, common_rate_hz, lay_out
+from worker.audio.loudness import Adjustment, adjustment_for
+from worker.audio.output import Kind, Output
+from worker.audio.pauses import pauses_samples
+from worker.audio.reading import SegmentSource, usable_takes
+from worker.audio.survey import survey
+from worker.audio.tags import NO_TAGS, Tags
 
-#: Milliseconds over which each segment swells and fades: a take that begins away from zero would click.
-EDGE_FADE_MS: Final = 4
+DEFAULT_LOUDNESS: Final = TARGETS[LoudnessPreset.AUDIOBOOK]
+#: Decimal places of the loudness figures: what the measuring itself is good for.
+_DECIMALS: Final = 2
 
 
-class AudioStore(SegmentSource, Protocol):
+class AudioStore(SegmentSource, UploadStore, Protocol):
     """Where the segments lie and the audio goes; `producer.storage.ObjectStore` is one."""
-
-    def upload(self, key: str, content_type: str) -> MultipartUpload:
-        """Return a write-only file that becomes an object when its `with` block ends well."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,9 @@ class Assembly:
     #: None when there was no take at all.
     audio: AudioObject | None
     segments: tuple[ManifestSegment, ...]
+    chapters: tuple[ManifestChapter, ...] = ()
+    #: None when there was no take at all.
+    loudness: LoudnessFacts | None = None
 
 
 def assemble(
@@ -52,13 +57,15 @@ def assemble(
     store: AudioStore,
     *,
     audio_format: AudioFormat,
-    title: str | None = None,
+    tags: Tags = NO_TAGS,
+    loudness: LoudnessTarget | None = DEFAULT_LOUDNESS,
+    has_chapter_files: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Assembly:
     """Write a narration's audio into S3 and return where everything in it is.
 
-    Segments that failed are left out and named. The object appears when it is whole; assembling again replaces it by
-    the same bytes.
+    Segments that failed are left out and named. Each object appears when it is whole, the files of chapters one by one
+    and the whole last; assembling again replaces them by the same bytes.
 
     Args:
         plan: the segments in order.
@@ -67,74 +74,53 @@ def assemble(
         attempts: item -> attempts, as the ledger counts them.
         store: where the segments are and the audio goes.
         audio_format: what to write.
-        title: goes into the file for players to show.
-        progress: called after each segment with the number written and the number to write; what it raises ends the
-            assembly and leaves nothing behind.
+        tags: what the file says about itself; its chapters are filled in here.
+        loudness: how loud it becomes; None: as loud as the takes are, every sample of them untouched.
+        has_chapter_files: also write one object for each chapter.
+        progress: called after each segment that was read, with the number read and the number to read, which is each
+            segment twice; what it raises ends the assembly and leaves nothing of the whole behind.
 
     Raises:
         AssemblyError: a segment has not ended, or the sample rates differ.
         SegmentsUnusableError: stored segments are gone or broken; `indexes` have to be spoken again.
-        StorageUnavailableError: S3 stayed away; nothing is visible, try again.
+        StorageUnavailableError: S3 stayed away; try again.
     """
-    layout = lay_out(plan, takes, failures, attempts)
-    if not layout.num_samples:
-        return Assembly(None, layout.segments)
-    key = audio_key(plan.narration_id, audio_format)
-    media_type = content_type(audio_format)
-    with store.upload(key, media_type) as upload:
-        write_audio(layout, store, upload, audio_format=audio_format, title=title, progress=progress)
-    audio = AudioObject(
-        key=key,
-        format=audio_format.value,
-        content_type=media_type,
-        size_bytes=upload.size_bytes,
-        sha256=upload.sha256,
-        sample_rate_hz=layout.sample_rate_hz,
-        num_samples=layout.num_samples,
-        duration_s=round(layout.num_samples / layout.sample_rate_hz, 6),
+    rate_hz = common_rate_hz(plan, takes, failures)
+    present = {segment.index: takes[segment.index] for segment in plan.segments if segment.index in takes}
+    if not present:
+        layout = lay_out(plan, Ended({}, failures, attempts, {}, {}, 0))
+        return Assembly(None, layout.segments, manifest_chapters(plan, layout, {}))
+    pauses = pauses_samples(plan, present, rate_hz)
+    step = _steps(2 * len(present), progress)
+    found = survey(present, pauses, store, rate_hz, is_measured=loudness is not None, progress=step)
+    layout = lay_out(plan, Ended(present, failures, attempts, found.heard, pauses, rate_hz))
+    adjustment = adjustment_for(found.measurement, loudness) if found.measurement and loudness else Adjustment()
+    leveller = adjustment.leveller(rate_hz)
+    output = Output(plan, layout, store, Kind(audio_format, tags, has_chapter_files))
+    with output, closing(usable_takes(store, present, step)) as samples_of_each:
+        for index, samples in samples_of_each:
+            output.write(leveller.feed(joined(samples, found.heard[index], pauses[index], rate_hz)))
+        output.write(leveller.close())
+    facts = LoudnessFacts(
+        target_lufs=loudness.integrated_lufs if loudness else None,
+        measured_lufs=_figure(found.measurement.integrated_lufs if found.measurement else None),
+        gain_db=round(adjustment.gain_db, _DECIMALS),
+        integrated_lufs=_figure(output.integrated_lufs(found.num_heard_samples)),
+        true_peak_dbtp=_figure(output.true_peak_dbtp()),
     )
-    return Assembly(audio, layout.segments)
+    return Assembly(output.audio(), layout.segments, manifest_chapters(plan, layout, output.chapters()), facts)
 
 
-def write_audio(
-    layout: Layout,
-    source: SegmentSource,
-    sink: Sink,
-    *,
-    audio_format: AudioFormat,
-    title: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
-) -> None:
-    """Write the audio of a layout into a sink.
+def _steps(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:
+    """Return what counts the steps for `progress`."""
+    numbers = count(1)
 
-    Raises:
-        SegmentsUnusableError: as `assemble` says; so are the others.
-    """
-    present = [segment for segment in layout.segments if segment.is_present]
-    writer = open_writer(audio_format, layout.sample_rate_hz, layout.num_samples, sink, title=title)
-    unusable: dict[int, AssemblyError] = {}
-    with closing(read_segments(source, present, layout.sample_rate_hz)) as samples_of_each:
-        for number, (segment, samples) in enumerate(zip(present, samples_of_each, strict=True), start=1):
-            if isinstance(samples, AssemblyError):
-                unusable[segment.index] = samples
-            elif not unusable:  # after the first one nothing more is written, but all that are unusable are found
-                _write_segment(writer, samples, segment.pause_after_samples, layout.sample_rate_hz)
-            if progress:
-                progress(number, len(present))
-    if unusable:
-        first = min(unusable)
-        raise SegmentsUnusableError(f"stored segments cannot be used, {first}: {unusable[first]}", sorted(unusable))
-    writer.close()
+    def step() -> None:
+        if progress:
+            progress(next(numbers), total)
+
+    return step
 
 
-def _write_segment(writer: AudioWriter, samples: NDArray[np.int16], pause: int, rate_hz: int) -> None:
-    _fade_edges(samples, EDGE_FADE_MS * rate_hz // 1_000)
-    writer.write(np.concatenate([samples, np.zeros(pause, np.int16)]))
-
-
-def _fade_edges(samples: NDArray[np.int16], num_faded: int) -> None:
-    """Fade the samples in and out, in place."""
-    num_faded = min(num_faded, len(samples) // 2)
-    ramp = np.arange(num_faded, dtype=np.float32) / max(num_faded, 1)
-    samples[:num_faded] = np.rint(samples[:num_faded] * ramp)
-    samples[len(samples) - num_faded :] = np.rint(samples[len(samples) - num_faded :] * ramp[::-1])
+def _figure(decibels: float | None) -> float | None:
+    return None if decibels is None else round(decibels, _DECIMALS)

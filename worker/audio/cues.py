@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 MAX_COLUMNS: Final = 42
@@ -43,6 +45,7 @@ class _Unit:
     text: str
     #: Whether white space stands before it.
     is_spaced: bool
+    columns: int
 
 
 def cut(text: str) -> list[Cue]:
@@ -61,6 +64,7 @@ def columns(text: str) -> int:
     return sum(_columns_of(character) for character in text)
 
 
+@lru_cache(maxsize=8_192)
 def _columns_of(character: str) -> int:
     if unicodedata.category(character) in {"Mn", "Me", "Cf"}:
         return 0
@@ -71,7 +75,7 @@ def _units(text: str) -> list[_Unit]:
     found: list[_Unit] = []
     for word in text.split():
         pieces = [piece for unit in _broken(word) for piece in _of_a_line(unit)]
-        found += [_Unit(piece, number == 0) for number, piece in enumerate(pieces)]
+        found += [_Unit(piece, number == 0, columns(piece)) for number, piece in enumerate(pieces)]
     return found
 
 
@@ -140,14 +144,17 @@ def _rank(text: str) -> int:
 
 def _wrapped(units: list[_Unit]) -> list[str] | None:
     """Return one line, or two that are as equal as may be; None if they do not fit."""
-    whole = _joined(units)
-    if columns(whole) <= MAX_COLUMNS:
-        return [whole]
-    if columns(whole) > 2 * MAX_COLUMNS + 1:
+    ends = list(accumulate(unit.columns + (unit.is_spaced and number > 0) for number, unit in enumerate(units)))
+    if ends[-1] <= MAX_COLUMNS:
+        return [_joined(units)]
+    if ends[-1] > 2 * MAX_COLUMNS + 1:
         return None
-    halves = [(_joined(units[:place]), _joined(units[place:])) for place in range(1, len(units))]
-    widest, best = min(((max(columns(first), columns(second)), (first, second)) for first, second in halves))
-    return list(best) if widest <= MAX_COLUMNS else None
+    halves = (
+        (max(ends[place - 1], ends[-1] - ends[place - 1] - units[place].is_spaced), place)
+        for place in range(1, len(units))
+    )
+    widest, place = min(halves)
+    return [_joined(units[:place]), _joined(units[place:])] if widest <= MAX_COLUMNS else None
 
 
 def _joined(units: list[_Unit]) -> str:

@@ -118,16 +118,18 @@ class M4bEncoding:
                 priming=priming_samples,
                 duration=self._total_samples,
                 language=language,
-                bit_rate=BIT_RATE,
+                bit_rate=round(frames.num_bytes * 8 * self._rate_hz / (num_frames * frame_samples)),
                 config=self._encoder.extradata,
                 has_text=bool(titles),
             )
         ]
         if titles:
             sizes = np.array([len(title) for title in titles], np.uint32)
-            durations = tuple((1, span.end_samples - span.start_samples) for span in self._spans)
+            starts_ms = [round(span.start_samples * 1_000 / self._rate_hz) for span in self._spans]
+            ends_ms = [*starts_ms[1:], round(self._total_samples * 1_000 / self._rate_hz)]
+            durations = tuple((1, end - start) for start, end in zip(starts_ms, ends_ms, strict=True))
             texts = Samples(sizes, durations, 1, offset)
-            tracks.append(chapter_track(texts, rate_hz=self._rate_hz, duration=self._total_samples, language=language))
+            tracks.append(chapter_track(texts, duration=self._total_samples, language=language))
         about = user_data(
             self._tags,
             self._spans,

@@ -1,7 +1,7 @@
 """The tracks of an m4b: AAC, and the chapters' titles as text (ISO/IEC 14496-12; Apple's QuickTime File Format).
 
-Knows nothing of tags, nor of where the samples come from. A "sample" of a track is one coded frame or one title; every
-time is in samples of audio, so that nothing is rounded.
+Knows nothing of tags, nor of where the samples come from. A "sample" of a track is one coded frame or one title. Times
+are in samples of audio, so that nothing is rounded; only the titles' are in milliseconds, because each has 32 bits.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ _ENABLED, _IN_MOVIE = 0b01, 0b10
 #: A box that counts in 32 bits has version 0, one in 64 bits version 1.
 _MAX_32_BITS: Final = 2**32 - 1
 
+#: Units of time in a second of the chapter track.
+_TITLES_HZ: Final = 1_000
+
 _AAC_OBJECT_TYPE: Final = 0x40
 _AUDIO_STREAM: Final = 0x15
 #: Bytes of one AAC frame at most, which is what a decoder has to buffer (ISO/IEC 14496-3, 4.5.3.1).
@@ -33,7 +36,7 @@ class Samples:
 
     #: Bytes of each, [num_samples] uint32.
     sizes: NDArray[np.uint32]
-    #: How many in a row last how long, in units of the sample rate.
+    #: How many in a row last how long, in the track's unit of time.
     durations: tuple[tuple[int, int], ...]
     #: Samples that a player fetches at once.
     per_chunk: int
@@ -95,12 +98,18 @@ def audio_track(
     return box(b"trak", _track_header(1, duration, _ENABLED | _IN_MOVIE, volume=0x100), edits, reference, media)
 
 
-def chapter_track(samples: Samples, *, rate_hz: int, duration: int, language: str) -> bytes:
-    """Return the second track: one title for each chapter, not shown as subtitles."""
+def chapter_track(samples: Samples, *, duration: int, language: str) -> bytes:
+    """Return the second track: one title for each chapter, not shown as subtitles.
+
+    Args:
+        samples: the titles; their durations are in milliseconds.
+        duration: samples of audio.
+        language: code of three letters.
+    """
     entry = struct.pack(">6xH", 1) + struct.pack(">II", 1, 0) + bytes(36)
     graphics = full_box(b"gmin", struct.pack(">HHHHHH", 0x40, 0x8000, 0x8000, 0x8000, 0, 0))
     header = box(b"gmhd", graphics, box(b"text", _IDENTITY))
-    media = _media(samples, rate_hz, language, b"text", header, box(b"text", entry))
+    media = _media(samples, _TITLES_HZ, language, b"text", header, box(b"text", entry))
     return box(b"trak", _track_header(2, duration, _IN_MOVIE, volume=0), media)
 
 
@@ -112,7 +121,7 @@ def title_sample(title: str) -> bytes:
 
 def _media(
     samples: Samples,
-    rate_hz: int,
+    unit_hz: int,
     language: str,
     handler: bytes,
     header: bytes,
@@ -121,7 +130,7 @@ def _media(
 ) -> bytes:
     # Five bits for each letter, counted from 0x60 on.
     code = (ord(language[0]) - 0x60) << 10 | (ord(language[1]) - 0x60) << 5 | (ord(language[2]) - 0x60)
-    head = _timed(b"mdhd", samples.duration, struct.pack(">HH", code, 0), before=struct.pack(">I", rate_hz))
+    head = _timed(b"mdhd", samples.duration, struct.pack(">HH", code, 0), before=struct.pack(">I", unit_hz))
     handled = full_box(b"hdlr", bytes(4), handler, bytes(12), b"\0")
     source = box(b"dinf", full_box(b"dref", struct.pack(">I", 1), full_box(b"url ", flags=1)))
     table = box(b"stbl", full_box(b"stsd", struct.pack(">I", 1), description), *_sample_table(samples), groups)

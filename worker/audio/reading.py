@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from producer.contract.manifest import ManifestSegment
+from producer.contract.manifest import TakeFacts
 from producer.storage import ObjectNotFoundError, retrying
 from worker.audio.segment import decode_segment
-from worker.errors import AssemblyError
+from worker.errors import AssemblyError, SegmentsUnusableError
 
 #: Segments that are on their way at once: hides the 10 ms of a GET behind the encoder.
 NUM_READERS: Final = 4
@@ -32,21 +33,44 @@ class SegmentSource(Protocol):
         ...
 
 
-def read_segments(
-    source: SegmentSource, segments: Sequence[ManifestSegment], sample_rate_hz: int
-) -> Generator[NDArray[np.int16] | AssemblyError]:
-    """Yield each segment's samples in order, or what is wrong with the stored object.
+def usable_takes(
+    source: SegmentSource, takes: Mapping[int, TakeFacts], progress: Callable[[], None]
+) -> Generator[tuple[int, NDArray[np.int16]]]:
+    """Yield the index and the samples of every take, in the order of `takes`.
+
+    After the first one that cannot be used nothing more is yielded, but all that cannot be used are found.
+
+    Args:
+        source: where they lie.
+        takes: index -> take; all of one sample rate.
+        progress: called after each one; what it raises ends the reading.
 
     Raises:
+        SegmentsUnusableError: stored segments are gone or broken.
         StorageUnavailableError: S3 stayed away.
     """
+    unusable: dict[int, AssemblyError] = {}
+    with closing(_read_ahead(source, takes.values())) as samples_of_each:
+        for index, samples in zip(takes, samples_of_each, strict=True):
+            if isinstance(samples, AssemblyError):
+                unusable[index] = samples
+            elif not unusable:
+                yield index, samples
+            progress()
+    if unusable:
+        first = min(unusable)
+        raise SegmentsUnusableError(f"stored segments cannot be used, {first}: {unusable[first]}", sorted(unusable))
+
+
+def _read_ahead(source: SegmentSource, takes: Iterable[TakeFacts]) -> Generator[NDArray[np.int16] | AssemblyError]:
+    """Yield each take's samples in order, or what is wrong with the stored object."""
     with ThreadPoolExecutor(NUM_READERS, thread_name_prefix="assembly") as readers:
-        left = iter(segments)
+        left = iter(takes)
         waiting: deque[Future[NDArray[np.int16] | AssemblyError]] = deque()
         try:
             while True:
-                for segment in islice(left, MAX_AHEAD - len(waiting)):
-                    waiting.append(readers.submit(_read, source, segment, sample_rate_hz))
+                for take in islice(left, MAX_AHEAD - len(waiting)):
+                    waiting.append(readers.submit(_read, source, take))
                 if not waiting:
                     return
                 yield waiting.popleft().result()
@@ -54,17 +78,15 @@ def read_segments(
             readers.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(source: SegmentSource, segment: ManifestSegment, rate_hz: int) -> NDArray[np.int16] | AssemblyError:
-    key = segment.key or ""
+def _read(source: SegmentSource, take: TakeFacts) -> NDArray[np.int16] | AssemblyError:
     try:
-        data = retrying(lambda: source.get(key), deadline_s=READ_DEADLINE_S)
+        data = retrying(lambda: source.get(take.key), deadline_s=READ_DEADLINE_S)
         samples, stored_rate_hz = decode_segment(data)
     except ObjectNotFoundError:
         return AssemblyError("its object is gone")
     except AssemblyError as error:
         return error
-    if (len(samples), stored_rate_hz) != (segment.num_samples, rate_hz):
-        return AssemblyError(
-            f"its object holds {len(samples)} samples at {stored_rate_hz} Hz, not {segment.num_samples} at {rate_hz}"
-        )
+    found, expected = (len(samples), stored_rate_hz), (take.num_samples, take.sample_rate_hz)
+    if found != expected:
+        return AssemblyError("its object holds {} samples at {} Hz, not {} at {}".format(*found, *expected))
     return samples

@@ -6,13 +6,13 @@ which is a guess. A segment that failed has no cue.
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from producer.contract.manifest import Manifest, ManifestSegment
+from producer.contract.markup import without_markup
 from producer.contract.plan import Plan
 from worker.audio.cues import cut
 
@@ -20,9 +20,6 @@ from worker.audio.cues import cut
 _RIGHT_TO_LEFT: Final = frozenset({"ar", "he"})
 #: Invisible; makes a line begin on the right that would begin with a number or a Latin word.
 _RIGHT_TO_LEFT_MARK: Final = "\u200f"
-
-#: Marks in the text that ask for a pause or another voice; nobody reads them.
-_MARK: Final = re.compile(r"\[\s*(?:pause|voice)\b[^\[\]\n]{0,100}\]", re.IGNORECASE)
 
 #: SubRip has no way to write these as they are: players take them for tags and for the line of times.
 _HARMLESS: Final = str.maketrans({"<": "\u2039", ">": "\u203a", "{": "(", "}": ")"})
@@ -70,7 +67,7 @@ def _cues(manifest: Manifest, plan: Plan, text: str | None) -> Iterator[_TimedCu
     spoken = {segment.index: segment.text for segment in plan.segments}
     for segment in manifest.segments:
         if segment.is_present:
-            shown = spoken[segment.index] if text is None else _MARK.sub(" ", text[segment.start : segment.end])
+            shown = spoken[segment.index] if text is None else without_markup(text[segment.start : segment.end])
             yield from _cues_of(segment, _printable(shown), manifest.audio.sample_rate_hz, manifest.language)
 
 

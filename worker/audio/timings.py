@@ -1,7 +1,8 @@
 """All that is known of when what is said, as one JSON file (`audio.json`). Knows nothing of subtitles.
 
 Times are reckoned from counts of samples, so that they are exact in every format that keeps its length. Words have no
-times of their own: no engine here says when it speaks which.
+times of their own: the multilingual model's attention says where in the text it is, but only to find the end of the
+speech, on the GPU, and a take does not keep it; the other engines say nothing.
 """
 
 from __future__ import annotations

@@ -7,19 +7,38 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from producer.contract.errors import NarrationNotFoundError
-from producer.contract.keys import audio_key, manifest_key, request_key, takes_key
-from producer.contract.manifest import AudioObject, Manifest, ManifestSegment, TakeFacts, Usage
+from producer.contract.keys import (
+    audio_key,
+    chapter_audio_key,
+    cover_key,
+    manifest_key,
+    request_key,
+    subtitles_key,
+    takes_key,
+)
+from producer.contract.loudness import LoudnessTarget
+from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
 from producer.ledger import Dispatch, Ledger
-from worker.errors import SegmentsUnusableError
+from producer.storage import ObjectNotFoundError
+from worker.audio import Tags
+from worker.errors import LeaseLostError, SegmentsUnusableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
+from worker.narration.manifest import (
+    TIMING_SUFFIXES,
+    Assembled,
+    loudness_target,
+    manifest_of,
+    tags_of,
+    timing_files,
+)
 from worker.narration.ports import Store
 from worker.narration.records import read_plan, read_request
 
@@ -30,20 +49,6 @@ _UNWANTED: Final = frozenset({State.CANCELLED, State.EXPIRED})
 
 JSON: Final = "application/json"
 JSON_LINES: Final = "application/x-ndjson"
-
-
-class Assembled(Protocol):
-    """What came of an assembly (`worker.audio.Assembly`)."""
-
-    @property
-    def audio(self) -> AudioObject | None:
-        """The finished audio; None if no segment has any."""
-        ...
-
-    @property
-    def segments(self) -> tuple[ManifestSegment, ...]:
-        """Every segment's place in it."""
-        ...
 
 
 class Assemble(Protocol):
@@ -58,7 +63,9 @@ class Assemble(Protocol):
         store: Any,
         *,
         audio_format: AudioFormat,
-        title: str | None = None,
+        tags: Tags,
+        loudness: LoudnessTarget | None,
+        has_chapter_files: bool,
         progress: Callable[[int, int], None] | None = None,
     ) -> Assembled: ...
 
@@ -92,71 +99,76 @@ class Assembler:
         return None
 
     def _finish(self, lease: Lease) -> None:
-        request = read_request(self._store, request_key(lease.narration_id))
-        plan = read_plan(self._store, lease.narration_id)
-        takes = self._ledger.takes(lease.narration_id)
-        failures = self._ledger.failures(lease.narration_id)
-        assembled = self._assemble(
-            plan,
-            takes,
-            failures,
-            self._ledger.attempts(lease.narration_id),
-            self._store,
-            audio_format=request.narration.format,
-            title=request.narration.title,
-            # Ends a long assembly when the lease is lost or the process has no more time.
-            progress=lambda _done, _total: lease.check(),
-        )
+        narration_id = lease.narration_id
+        request = read_request(self._store, request_key(narration_id))
+        plan = read_plan(self._store, narration_id)
+        takes = self._ledger.takes(narration_id)
+        failures = self._ledger.failures(narration_id)
+        engine_identity = self._ledger.record(narration_id).engine_identity
+        try:
+            assembled = self._assemble(
+                plan,
+                takes,
+                failures,
+                self._ledger.attempts(narration_id),
+                self._store,
+                audio_format=request.narration.format,
+                tags=tags_of(request.narration, self._cover(request), takes.values(), engine_identity),
+                loudness=loudness_target(request.narration),
+                has_chapter_files=request.narration.chapter_files,
+                # Ends a long assembly when the lease is lost or the process has no more time.
+                progress=lambda _done, _total: lease.check(),
+            )
+        except LeaseLostError:  # the files of its first chapters may be there already
+            self._remove_if_unwanted(request, plan)
+            raise
         state, code, reason = _verdict(len(plan.segments), failures)
-        manifest = self._manifest(request, plan, takes, assembled, state)
-        self._store.put(manifest_key(lease.narration_id), manifest.model_dump_json().encode(), JSON)
-        log = self._ledger.log(lease.narration_id)
-        self._store.put(takes_key(lease.narration_id), _json_lines(log), JSON_LINES)
+        manifest = manifest_of(request, plan, takes.values(), assembled, state, engine_identity)
+        self._store.put(manifest_key(narration_id), manifest.model_dump_json().encode(), JSON)
+        for file in timing_files(manifest, plan, request.narration.text):
+            self._store.put(subtitles_key(narration_id, file.suffix), file.data, file.content_type)
+        log = self._ledger.log(narration_id)
+        self._store.put(takes_key(narration_id), _json_lines(log), JSON_LINES)
         is_committed = self._ledger.commit(
-            lease.narration_id, lease.token, state=state, audio=assembled.audio, reason_code=code, reason=reason
+            narration_id, lease.token, state=state, audio=assembled.audio, reason_code=code, reason=reason
         )
         if is_committed:
             audio_s = round(assembled.audio.duration_s, 3) if assembled.audio else 0.0
-            fields = {"narration_id": lease.narration_id, "state": state.value, "audio_s": audio_s}
+            fields = {"narration_id": narration_id, "state": state.value, "audio_s": audio_s}
             logger.info("narration_finished", extra=fields)
-        elif self._is_unwanted(lease.narration_id):
-            # Nobody will ask for it. A commit that lost to another assembly leaves that one's objects alone.
-            for key in (audio_key(lease.narration_id, request.narration.format), manifest_key(lease.narration_id)):
+        else:
+            # A commit that lost to another assembly leaves that one's objects alone.
+            self._remove_if_unwanted(request, plan)
+
+    def _cover(self, request: NarrationRequest) -> bytes | None:
+        if request.narration.cover is None:
+            return None
+        try:
+            return self._store.get(cover_key(request.narration.cover))
+        except ObjectNotFoundError:  # a book without its cover is better than no book
+            logger.warning("cover_missing", extra={"narration_id": request.id})
+            return None
+
+    def _remove_if_unwanted(self, request: NarrationRequest, plan: Plan) -> None:
+        """Delete what an assembly has stored if nobody will ask for it."""
+        try:
+            is_unwanted = self._ledger.record(request.id).state in _UNWANTED
+        except NarrationNotFoundError:  # deleted
+            is_unwanted = True
+        if is_unwanted:
+            for key in _stored_keys(request, plan):
                 self._store.delete(key)
 
-    def _is_unwanted(self, narration_id: str) -> bool:
-        try:
-            return self._ledger.record(narration_id).state in _UNWANTED
-        except NarrationNotFoundError:  # deleted
-            return True
 
-    def _manifest(
-        self,
-        request: NarrationRequest,
-        plan: Plan,
-        takes: Mapping[int, TakeFacts],
-        assembled: Assembled,
-        state: State,
-    ) -> Manifest:
-        narration = request.narration
-        engine_identity = self._ledger.record(request.id).engine_identity
-        return Manifest(
-            narration_id=request.id,
-            custom_id=narration.custom_id,
-            title=narration.title,
-            state=state,
-            engine_identity=engine_identity,
-            usage=Usage.of(takes.values(), engine_identity),
-            is_watermarked=bool(takes) and all(take.is_watermarked for take in takes.values()),
-            voice=narration.voice,
-            voice_sha256=request.voice_sha256,
-            language=narration.language,
-            text_sha256=plan.text_sha256,
-            num_chars=plan.num_chars,
-            created_at=request.submitted_at,
-            audio=assembled.audio,
-            segments=assembled.segments,
-        )
+def _stored_keys(request: NarrationRequest, plan: Plan) -> Iterator[str]:
+    """Yield the key of what an assembly may have stored, the ledger's log excepted."""
+    yield audio_key(request.id, request.narration.format)
+    yield manifest_key(request.id)
+    for suffix in TIMING_SUFFIXES:
+        yield subtitles_key(request.id, suffix)
+    if request.narration.chapter_files:
+        for index in range(len(plan.chapters)):
+            yield chapter_audio_key(request.id, index, request.narration.format)
 
 
 def _verdict(num_segments: int, failures: Mapping[int, tuple[str, str]]) -> tuple[State, str | None, str | None]:
