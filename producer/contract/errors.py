@@ -5,6 +5,7 @@ ChatterqueueError
 │   ├── InvalidNarrationError    one narration, every fault named
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
+│   ├── VoiceForbiddenError      a voice without a note of consent
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
@@ -137,6 +138,18 @@ class InvalidVoiceError(_FaultsError):
     heading = "the voice was refused"
 
 
+class VoiceForbiddenError(InvalidInputError):
+    """A voice whose record, made by other means than `voices add`, holds no note of consent. Argument: the name."""
+
+    code = "voice_forbidden"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f"voice {self.args[0]!r} has no note of consent: add it again, with `--consent`"
+
+
 class UnreadableInputError(InvalidInputError):
     """An input file that cannot be read as text. Arguments: path, code of the reason, sentence."""
 
@@ -184,15 +197,21 @@ class NarrationNotFoundError(NotFoundError):
 
 
 class UnknownVoiceError(NotFoundError):
-    """No voice has this name. Argument: the name."""
+    """No voices have these names. Arguments: the names."""
 
     code = "voice_unknown"
 
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All the names that are not known."""
+        return self.args
 
     def __str__(self) -> str:
-        return f"no voice {self.args[0]!r}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+        names = ", ".join(map(repr, self.names))
+        return f"no voice {names}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
 
 
 class IdempotencyConflictError(ChatterqueueError):
