@@ -6,11 +6,13 @@ ChatterqueueError
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
 │   ├── VoiceForbiddenError      a voice without a note of consent
+│   ├── InvalidDictionaryError   a pronunciation dictionary, every faulty rule named
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
 │   ├── NarrationNotFoundError
-│   └── UnknownVoiceError
+│   ├── UnknownVoiceError
+│   └── UnknownDictionaryError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
@@ -150,6 +152,13 @@ class VoiceForbiddenError(InvalidInputError):
         return f"voice {self.args[0]!r} has no note of consent: add it again, with `--consent`"
 
 
+class InvalidDictionaryError(_FaultsError):
+    """A pronunciation dictionary that cannot be accepted; nothing was stored."""
+
+    code = "invalid_dictionary"
+    heading = "the dictionary was refused"
+
+
 class UnreadableInputError(InvalidInputError):
     """An input file that cannot be read as text. Arguments: path, code of the reason, sentence."""
 
@@ -212,6 +221,21 @@ class UnknownVoiceError(NotFoundError):
     def __str__(self) -> str:
         names = ", ".join(map(repr, self.names))
         return f"no voice {names}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+
+
+class UnknownDictionaryError(NotFoundError):
+    """No pronunciation dictionary has this name. Argument: the name."""
+
+    code = "dictionary_unknown"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return (
+            f"no dictionary {self.args[0]!r}: add it with `chatterqueue dictionaries add`, "
+            "or see `chatterqueue dictionaries list`"
+        )
 
 
 class IdempotencyConflictError(ChatterqueueError):
