@@ -6,6 +6,7 @@ ChatterqueueError
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
 │   ├── VoiceForbiddenError      a voice without a note of consent
+│   ├── TooManyVoicesError       a narration that names more voices than fit
 │   ├── InvalidDictionaryError   a pronunciation dictionary, every faulty rule named
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
@@ -150,6 +151,18 @@ class VoiceForbiddenError(InvalidInputError):
 
     def __str__(self) -> str:
         return f"voice {self.args[0]!r} has no note of consent: add it again, with `--consent`"
+
+
+class TooManyVoicesError(InvalidInputError):
+    """A narration that names more voices than fit. Argument: how many fit."""
+
+    code = "voices_too_many"
+
+    def __init__(self, max_voices: int) -> None:
+        super().__init__(max_voices)
+
+    def __str__(self) -> str:
+        return f"names more than {self.args[0]} voices"
 
 
 class InvalidDictionaryError(_FaultsError):
