@@ -29,6 +29,7 @@ ChatterqueueError
 │   ├── DictionaryRegexError    a rule that the worker's engine of regular expressions does not take
 │   └── NothingToSayError       nothing was left that can be spoken
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
+├── VoiceMissingError           reference audio that is not in S3 any more
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 ├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
@@ -309,6 +310,18 @@ class VoiceDamagedError(ChatterqueueError):
 
     def __str__(self) -> str:
         return f"the reference audio {self.args[0]} in S3 has another content than its name says; add the voice again"
+
+
+class VoiceMissingError(ChatterqueueError):
+    """Reference audio that a narration was accepted with and that is gone. Argument: the hash."""
+
+    code = "voice_missing"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"the reference audio {self.args[0]} is not in S3 any more; add the voice again and retry the narration"
 
 
 class DrainingError(ChatterqueueError):
