@@ -12,7 +12,7 @@ from typing import Final, Self
 
 from producer.contract.errors import MalformedMessageError
 from producer.contract.keys import request_key
-from producer.contract.narration import EngineName, ModelName, NarrationRequest, Parameters
+from producer.contract.narration import EngineName, ModelName, NarrationRequest, Parameters, QualityGate
 from producer.contract.plan import Plan
 from producer.contract.routing import Priority
 from worker.narration.ports import Store
@@ -40,6 +40,8 @@ class Recipe:
     #: What is spoken, by index.
     texts: tuple[str, ...]
     priority: Priority = Priority.NORMAL
+    #: How each take is checked; no part of how it sounds.
+    quality: QualityGate = QualityGate.SIGNAL
 
     @classmethod
     def of(cls, request: NarrationRequest, plan: Plan) -> Self:
@@ -55,6 +57,7 @@ class Recipe:
             seed=narration.seed,
             texts=tuple(segment.text for segment in plan.segments),
             priority=narration.priority,
+            quality=narration.quality,
         )
 
     def text(self, index: int) -> str:
