@@ -17,8 +17,8 @@ _WORDS: Final[Mapping[str, Mapping[str, list[str]]]] = {
     for part, lists in {
         "tuning": {
             "noun": "harbour lantern sparrow gardener bicycle thunder blanket whistle chimney cathedral "
-            "neighbour acorn biscuit ferry grandfather hammer ink jacket kite ladder mushroom needle oyster pillow quarry rope shelf "
-            "tailor umbrella violin wagon yard",
+            "neighbour acorn biscuit ferry grandfather hammer ink jacket kite ladder mushroom needle oyster "
+            "pillow quarry rope shelf tailor umbrella violin wagon yard",
             "verb": "borrowed chased described emptied folded gathered hummed imagined joined knocked loosened "
             "measured noticed opposed polished questioned repaired scratched trusted unlocked visited whispered",
             "adjective": "awkward brittle cheerful dusty eager faint generous hollow icy jagged kind lonely muddy "
