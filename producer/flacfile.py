@@ -1,6 +1,6 @@
-"""The header of a FLAC file: how long its audio is, without decoding any of it.
+"""The header of a FLAC file: how long its audio is and what its writer says of it, without decoding any of it.
 
-Knows nothing of where the file is kept. The format: RFC 9639, sections 6 and 8.2.
+Knows nothing of where the file is kept. The format: RFC 9639, sections 6, 8.2 and 8.6.
 """
 
 from __future__ import annotations
@@ -11,8 +11,13 @@ from typing import Final
 #: Bytes from the begin of a file that `read_flac_header` needs: the magic word, one block header, STREAMINFO.
 HEADER_BYTES: Final = 42
 
+#: Bytes from the begin of a file that `read_flac_comment` needs to find what `worker.codec` wrote, and room to spare.
+COMMENT_BYTES: Final = 4_096
+
 _MAGIC: Final = b"fLaC"
 _STREAMINFO_BYTES: Final = 34
+_VORBIS_COMMENT: Final = 4
+_LAST_BLOCK: Final = 0x80
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +46,40 @@ def read_flac_header(data: bytes) -> FlacHeader | None:
     return FlacHeader(
         sample_rate_hz=packed >> 44, num_channels=((packed >> 41) & 7) + 1, num_samples=packed & ((1 << 36) - 1)
     )
+
+
+def read_flac_comment(data: bytes) -> str | None:
+    """Return the field `COMMENT` of a FLAC file's tags; None if there is none, or if it lies behind what is there.
+
+    Args:
+        data: the file's first `COMMENT_BYTES` bytes, or more or less of it.
+    """
+    if not data.startswith(_MAGIC):
+        return None
+    at = len(_MAGIC)
+    while at + 4 <= len(data):
+        kind, length = data[at], int.from_bytes(data[at + 1 : at + 4], "big")
+        block = data[at + 4 : at + 4 + length]
+        if kind & 0x7F == _VORBIS_COMMENT:
+            return _comment_among(block) if len(block) == length else None
+        if kind & _LAST_BLOCK:
+            return None
+        at += 4 + length
+    return None
+
+
+def _comment_among(block: bytes) -> str | None:
+    """Return the field of a Vorbis comment block: little-endian lengths, each before its bytes; the vendor first."""
+    at = 4 + int.from_bytes(block[:4], "little")
+    num_fields = int.from_bytes(block[at : at + 4], "little")
+    at += 4
+    for _ in range(num_fields):
+        length = int.from_bytes(block[at : at + 4], "little")
+        field = block[at + 4 : at + 4 + length]
+        if len(field) != length or not field:
+            return None
+        name, _, value = field.partition(b"=")
+        if name.upper() == b"COMMENT":
+            return value.decode(errors="replace")
+        at += 4 + length
+    return None

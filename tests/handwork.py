@@ -26,6 +26,7 @@ from worker.narration.lease import LeaseBook
 from worker.narration.planning import Planner
 from worker.narration.recipe import RecipeShelf
 from worker.narration.synthesis import Synthesizer
+from worker.quality import Gate
 from worker.text import split
 from worker.voices import VoiceShelf
 
@@ -79,6 +80,7 @@ class HandFarm(Farm):
             voices=VoiceShelf(self.store, folder),
             recipes=RecipeShelf(self.store),
             codec=SegmentCodec(),
+            gate=Gate(max_retakes=0),
             worker=WORKER,
         )
         self.assembler = Assembler(attempts=attempts, ledger=self.ledger, store=self.store, assemble=assemble)

@@ -218,15 +218,18 @@ class FakeEngines:
 
 
 class FakeCodec:
-    """A file is its number of samples in words."""
+    """A file is its number of samples in words, and what was to be noted beside them."""
 
-    def encode(self, take: Take) -> bytes:
-        return f"samples {len(take.pcm)}".encode()
+    def encode(self, pcm: Any, sample_rate_hz: int, comment: str | None) -> bytes:
+        return f"samples {len(pcm)} {comment or ''}".strip().encode()
 
-    def length(self, data: bytes) -> tuple[int, int]:
+    def read(self, data: bytes) -> Any:
         if not data.startswith(b"samples "):
             raise AssemblyError("it is no audio")
-        return int(data.split()[1]), RATE_HZ
+        _, num_samples, *comment = data.decode().split(" ", 2)
+        return SimpleNamespace(
+            pcm=np.zeros(int(num_samples), np.float32), sample_rate_hz=RATE_HZ, comment=comment[0] if comment else None
+        )
 
 
 def request_of(text: str = "One. Two.", **fields: Any) -> NarrationRequest:

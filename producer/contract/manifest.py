@@ -40,6 +40,8 @@ class TakeFacts(BaseModel):
     flags: tuple[str, ...] = ()
     #: 0 to 1, the higher the better; None in takes that were not checked.
     score: float | None = None
+    #: What it was checked by: `signal`, and `asr` where that was asked for and the recognizer knows the language.
+    checks: tuple[str, ...] = ()
     #: Takes that were made until this one was kept.
     num_takes: int = 1
 
@@ -75,6 +77,8 @@ class ManifestSegment(BaseModel):
     #: Why somebody should listen to it; see docs/quality.md.
     flags: tuple[str, ...] = ()
     score: float | None = None
+    #: What it was checked by: `signal`, `asr`.
+    checks: tuple[str, ...] = ()
     error_code: str | None = None
     error: str | None = None
 

@@ -37,7 +37,7 @@ _TEXTS: Final = (
     "reason",
 )
 _EVENTS: Final = ("created", "started", "deadline", "finished")
-_COUNTS: Final = ("num_chars", "num_done", "num_failed", "num_reused", "num_attempts")
+_COUNTS: Final = ("num_chars", "num_done", "num_failed", "num_reused", "num_flagged", "num_attempts")
 
 
 @dataclass(frozen=True, slots=True)

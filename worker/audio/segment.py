@@ -17,12 +17,13 @@ CONTENT_TYPE: Final = "audio/flac"
 FULL_SCALE: Final = 32_767
 
 
-def encode_segment(pcm: NDArray[np.floating[Any]], sample_rate_hz: int) -> bytes:
+def encode_segment(pcm: NDArray[np.floating[Any]], sample_rate_hz: int, *, comment: str | None = None) -> bytes:
     """Return a take as a FLAC file.
 
     Args:
         pcm: [num_samples], mono, -1 to 1; what lies outside is clipped.
         sample_rate_hz: samples per second.
+        comment: kept in the file's metadata; `producer.flacfile.read_flac_comment` reads it.
 
     Raises:
         SynthesisError: the take is empty or holds values that are no numbers.
@@ -33,7 +34,10 @@ def encode_segment(pcm: NDArray[np.floating[Any]], sample_rate_hz: int) -> bytes
         raise SynthesisError("the take holds values that are no numbers")
     samples = np.rint(np.clip(pcm, -1.0, 1.0) * FULL_SCALE).astype(np.int16)
     file = io.BytesIO()
-    soundfile.write(file, samples, sample_rate_hz, format="FLAC", subtype="PCM_16")
+    with soundfile.SoundFile(file, "w", sample_rate_hz, channels=1, format="FLAC", subtype="PCM_16") as sound_file:
+        if comment is not None:
+            sound_file.comment = comment
+        sound_file.write(samples)
     return file.getvalue()
 
 

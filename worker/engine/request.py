@@ -92,6 +92,8 @@ class Take:
     is_watermarked: bool
     #: How `synthesis_s` came together, where the engine knows.
     usage: Usage | None = None
+    #: [num_tokens] integers: the speech tokens that the sound was made of, where the engine has such.
+    tokens: NDArray[np.integer] | None = None
 
 
 def segment_seed(narration_seed: int, text: str) -> int:

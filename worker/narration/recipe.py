@@ -21,6 +21,7 @@ from producer.contract.narration import (
     Narration,
     NarrationRequest,
     Parameters,
+    QualityGate,
 )
 from producer.contract.plan import Plan, Segment
 from producer.contract.routing import Priority
@@ -68,6 +69,8 @@ class Recipe:
     #: What is spoken, by index.
     texts: tuple[str, ...]
     priority: Priority = Priority.NORMAL
+    #: How each take is checked; no part of how it sounds.
+    quality: QualityGate = QualityGate.SIGNAL
 
     @classmethod
     def of(cls, request: NarrationRequest, plan: Plan) -> Self:
@@ -90,6 +93,7 @@ class Recipe:
             takes={segment.index: segment.take for segment in plan.segments if segment.take},
             texts=tuple(segment.text for segment in plan.segments),
             priority=narration.priority,
+            quality=narration.quality,
         )
 
     def text(self, index: int) -> str:

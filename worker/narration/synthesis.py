@@ -1,4 +1,7 @@
-"""Speaks one segment: finds its audio in the segment cache or makes it, stores it, and tells the ledger."""
+"""Speaks one segment: finds its audio in the segment cache or makes it, has it checked, stores it, tells the ledger.
+
+Knows nothing of what makes a take good.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,26 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from producer.contract.errors import ChatterqueueError, NotFoundError, QueueUnavailableError, StorageUnavailableError
 from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
+from producer.contract.narration import QualityGate
 from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
 from worker.engine.request import SegmentRequest, Take, VoiceReference
-from worker.errors import AssemblyError, DrainingError
+from worker.errors import AssemblyError, DrainingError, EngineUnavailableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
 from worker.narration.ports import Engines, Store
 from worker.narration.recipe import RecipeShelf
+from worker.quality import UNCHECKED, Choice, Gate, Stage, TakeRecord
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +44,8 @@ SUSPECT_ATTEMPT: Final = 3
 
 FLAC: Final = "audio/flac"
 
+Outcome = TypeVar("Outcome")
+
 
 class Voices(Protocol):
     """Reference audio on this machine's disk (`worker.voices.VoiceShelf`)."""
@@ -45,15 +55,28 @@ class Voices(Protocol):
     def fetch(self, reference: VoiceReference) -> None: ...  # noqa: D102
 
 
-class Codec(Protocol):
-    """Segments as files (`worker.audio`)."""
+class Stored(Protocol):
+    """A segment's file, read (`worker.codec.StoredSegment`)."""
 
-    def encode(self, take: Take) -> bytes:
+    @property
+    def pcm(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+    @property
+    def sample_rate_hz(self) -> int: ...  # noqa: D102
+
+    @property
+    def comment(self) -> str | None: ...  # noqa: D102
+
+
+class Codec(Protocol):
+    """Segments as files (`worker.codec`)."""
+
+    def encode(self, pcm: NDArray[np.float32], sample_rate_hz: int, comment: str | None) -> bytes:
         """Return a take as a file."""
         ...
 
-    def length(self, data: bytes) -> tuple[int, int]:
-        """Return a file's samples and samples per second; AssemblyError if it is no audio."""
+    def read(self, data: bytes) -> Stored:
+        """Return what is in a file; AssemblyError if it is no audio."""
         ...
 
 
@@ -66,8 +89,15 @@ class Part:
     engine: Engine
     #: What decides the sound beside the request.
     identity: str
-    #: Where its audio lies in S3: a hash of all that decides how it sounds.
+    #: Where its audio lies in S3: a hash of all that decides how it sounds. Its seed is that of the first take, even if
+    #: another one is kept: whoever asks for the same finds what was chosen then.
     key: str
+    wants_asr: bool
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether what its engine makes is speech."""
+        return self.engine.name not in UNCHECKED
 
 
 class Synthesizer:
@@ -83,6 +113,7 @@ class Synthesizer:
         voices: Voices,
         recipes: RecipeShelf,
         codec: Codec,
+        gate: Gate,
         worker: str,
     ) -> None:
         self._attempts = attempts
@@ -92,6 +123,7 @@ class Synthesizer:
         self._voices = voices
         self._recipes = recipes
         self._codec = codec
+        self._gate = gate
         self._worker = worker
 
     def run(self, narration_id: str, index: int) -> None:
@@ -128,10 +160,14 @@ class Synthesizer:
             priority=recipe.priority,
         )
         identity = engine.identity(recipe.model)
-        return Part(index, request, engine, identity, segment_key(request.content_hash(identity)))
+        key = segment_key(request.content_hash(identity))
+        part = Part(index, request, engine, identity, key, wants_asr=recipe.quality is QualityGate.ASR)
+        if part.wants_asr and part.is_checked and not self._gate.can_hear:
+            raise EngineUnavailableError("it waits for a worker with speech recognition (the extra `asr` and a model)")
+        return part
 
     def _speak(self, lease: Lease, part: Part) -> Dispatch:
-        facts = self._reuse(part) or self._synthesize(lease, part)
+        facts = self._reuse(lease, part) or self._synthesize(lease, part)
         dispatch = self._ledger.complete(lease.narration_id, part.index, lease.token, facts)
         fields = {
             "narration_id": lease.narration_id,
@@ -141,51 +177,88 @@ class Synthesizer:
             "is_reused": facts.is_reused,
             "audio_s": round(facts.num_samples / facts.sample_rate_hz, 3),
             "synthesis_s": round(facts.synthesis_s, 3),
+            "num_takes": facts.num_takes,
+            "flags": list(facts.flags),
         }
         logger.info("take_finished", extra=fields)
         return dispatch
 
-    def _reuse(self, part: Part) -> TakeFacts | None:
+    def _reuse(self, lease: Lease, part: Part) -> TakeFacts | None:
+        """Return the take that is in the cache, checked now if it was not, or less than this narration asks for."""
         try:
-            num_samples, sample_rate_hz = self._codec.length(self._store.get(part.key))
+            stored = self._codec.read(self._store.get(part.key))
         except NotFoundError:
             return None
         except AssemblyError as error:  # made anew and written over
             logger.warning("cached_segment_unusable", extra={"key": part.key, "reason": str(error)})
             return None
-        return self._facts(part, num_samples, sample_rate_hz, seed=part.request.seed)
+        record = TakeRecord.parse(stored.comment)
+        take = Take(
+            pcm=stored.pcm,
+            sample_rate_hz=stored.sample_rate_hz,
+            seed=part.request.seed if record is None else record.seed,
+            synthesis_s=0.0,
+            is_watermarked=part.engine.is_watermarked,
+        )
+        stage = self._stage(lease, part)
+        if not part.is_checked or (record is not None and {*self._gate.checks_for(stage)} <= {*record.checks}):
+            return self._facts(part, take, record, synthesis_s=0.0, is_reused=True)
+        choice = self._gate.choose(stage, take, num_made=1 if record is None else record.num_takes)
+        return self._keep(lease, part, choice, is_reused=choice.take is take)
 
     def _synthesize(self, lease: Lease, part: Part) -> TakeFacts:
-        if part.request.voice is not None:
-            self._voices.fetch(part.request.voice)
-        request = replace(part.request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT)
-        take = _wait(part.engine.submit(request), lease)
-        data = self._codec.encode(take)
+        stage = self._stage(lease, part)
+        take = stage.speak(part.request)
+        if part.is_checked:
+            return self._keep(lease, part, self._gate.choose(stage, take), is_reused=False)
+        self._put(lease, part, take, None)
+        return self._facts(part, take, None, synthesis_s=take.synthesis_s, is_reused=False)
+
+    def _stage(self, lease: Lease, part: Part) -> Stage:
+        def speak(request: SegmentRequest) -> Take:
+            if request.voice is not None:
+                self._voices.fetch(request.voice)
+            return _wait(part.engine.submit(replace(request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT)), lease)
+
+        return Stage(part.request, part.identity, part.wants_asr, speak, lambda heard: _wait(heard, lease))
+
+    def _keep(self, lease: Lease, part: Part, choice: Choice, *, is_reused: bool) -> TakeFacts:
+        self._put(lease, part, choice.take, choice.record)
+        return self._facts(part, choice.take, choice.record, synthesis_s=choice.synthesis_s, is_reused=is_reused)
+
+    def _put(self, lease: Lease, part: Part, take: Take, record: TakeRecord | None) -> None:
+        data = self._codec.encode(take.pcm, take.sample_rate_hz, None if record is None else record.comment())
         retrying(
             lambda: self._store.put(part.key, data, FLAC),
             deadline_s=UPLOAD_PATIENCE_S,
             is_refusal_final=False,
             sleep=_pause_under(lease),
         )
-        return self._facts(part, len(take.pcm), take.sample_rate_hz, seed=take.seed, synthesis_s=take.synthesis_s)
 
     def _facts(
-        self, part: Part, num_samples: int, sample_rate_hz: int, *, seed: int, synthesis_s: float | None = None
+        self, part: Part, take: Take, record: TakeRecord | None, *, synthesis_s: float, is_reused: bool
     ) -> TakeFacts:
-        return TakeFacts(
+        facts = TakeFacts(
             key=part.key,
-            num_samples=num_samples,
-            sample_rate_hz=sample_rate_hz,
-            seed=seed,
-            is_reused=synthesis_s is None,
+            num_samples=len(take.pcm),
+            sample_rate_hz=take.sample_rate_hz,
+            seed=take.seed,
+            is_reused=is_reused,
             is_watermarked=part.engine.is_watermarked,
-            synthesis_s=synthesis_s or 0.0,
+            synthesis_s=synthesis_s,
             worker=self._worker,
         )
+        if record is None:
+            return facts
+        kept = {"flags": record.flags, "score": record.score, "num_takes": record.num_takes, "checks": record.checks}
+        return facts.model_copy(update=kept)
 
 
-def _wait(future: Future[Take], lease: Lease) -> Take:
-    """Return the take; give up when the lease is lost, and in a drain at once if it was not begun."""
+def _wait(future: Future[Outcome], lease: Lease) -> Outcome:
+    """Return what comes of a take or of listening to it.
+
+    Gives up when the lease is lost, and in a drain at once if it was not begun.
+    """
     while True:
         try:
             return future.result(timeout=LOOK_S)

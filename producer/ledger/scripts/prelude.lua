@@ -130,6 +130,7 @@ local function count_take(take, by)
   local audio_ms = math.floor(1000 * facts.num_samples / facts.sample_rate_hz + 0.5)
   num_done = redis.call('HINCRBY', RECORD, 'num_done', by)
   redis.call('HINCRBY', RECORD, 'num_reused', facts.is_reused and by or 0)
+  redis.call('HINCRBY', RECORD, 'num_flagged', facts.flags and #facts.flags > 0 and by or 0)
   redis.call('HINCRBY', RECORD, 'audio_ms', by * audio_ms)
   redis.call('HINCRBY', RECORD, 'engine_ms', by * math.floor(1000 * (facts.synthesis_s or 0) + 0.5))
   return facts

@@ -211,4 +211,5 @@ class Decoding:
             reason = f"no end of speech after {len(spoken.tokens)} tokens: the audio would be cut off or run away"
             self.speak_again(utterance, NoEndOfSpeechError(reason))
         else:
+            utterance.tokens = spoken.tokens
             self._hand_on(utterance, spoken.tokens)

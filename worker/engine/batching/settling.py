@@ -69,6 +69,7 @@ class Settling:
             synthesis_s=usage.engine_s,
             is_watermarked=self._sound.is_watermarked,
             usage=usage,
+            tokens=None if utterance.tokens is None else np.asarray(utterance.tokens),
         )
         try:
             check_audio(take)

@@ -32,6 +32,8 @@ class Utterance:
     #: Seconds of the engine's time that are this utterance's share, failed attempts included.
     decode_s: float = 0.0
     render_s: float = 0.0
+    #: The speech tokens of the last attempt, unopened; None until it ended.
+    tokens: Any = None
 
     def __post_init__(self) -> None:
         self.seeds = seeds_of(self.request)

@@ -31,6 +31,7 @@ from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
 from worker.narration.recipe import RecipeShelf
 from worker.narration.synthesis import Synthesizer
+from worker.quality import Gate
 from worker.voices import VoiceShelf
 
 
@@ -41,7 +42,9 @@ def _look_often(monkeypatch):
 
 
 class Bench:
-    def __init__(self, tmp_path, *, engine: FakeEngine | None = None, store: FakeStore | None = None, drain_s=0.0):
+    def __init__(
+        self, tmp_path, *, engine: FakeEngine | None = None, store: FakeStore | None = None, drain_s=0.0, gate=None
+    ):
         self.engine = engine or FakeEngine()
         self.store = store or store_with(request_of(), plan_of("One.", "Two."))
         self.ledger = FakeLedger(answer=dispatch("5"))
@@ -63,6 +66,7 @@ class Bench:
             voices=VoiceShelf(self.store, tmp_path / "voices"),
             recipes=RecipeShelf(self.store),
             codec=FakeCodec(),
+            gate=gate or Gate(max_retakes=2),
             worker="host:1",
         )
 
