@@ -77,9 +77,9 @@ chaos: $(FULL_STAMP) ## break a farm on purpose, as SEED=n says, and count what 
 
 .PHONY: requirements
 requirements: $(UV_STAMP) ## compile requirements/*.txt anew from pyproject.toml, taking newer versions
-	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra gpu --group dev -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra draft --extra local -c requirements/dev.txt -o requirements/narrate.txt
-	$(COMPILE) pyproject.toml --extra draft -c requirements/dev.txt -o requirements/cpu.txt
+	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra page --extra gpu --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra draft --extra page --extra local -c requirements/dev.txt -o requirements/narrate.txt
+	$(COMPILE) pyproject.toml --extra draft --extra page -c requirements/dev.txt -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu -c requirements/dev.txt -o requirements/gpu.txt
 	printf 'uv\nhatchling>=1.27\neditables\n' | $(COMPILE) --upgrade - -c requirements/dev.txt -o requirements/setup.txt
 
