@@ -27,8 +27,17 @@ export class Text {
 
   /** Bring a segment into view. */
   show(index) {
-    const isCalm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    this.made(index)?.scrollIntoView({ block: "center", behavior: isCalm ? "auto" : "smooth" });
+    const node = this.made(index);
+    if (!node) return;
+    const jump = () => node.scrollIntoView({ block: "center", behavior: "instant" });
+    const isFar = Math.abs(node.getBoundingClientRect().top) > 2 * innerHeight;
+    if (!isFar && !matchMedia("(prefers-reduced-motion: reduce)").matches) {
+      node.scrollIntoView({ block: "center", behavior: "smooth" });
+      return;
+    }
+    jump();
+    // What came into view on the way is laid out only now, and may be higher or lower than was guessed.
+    requestAnimationFrame(() => requestAnimationFrame(jump));
   }
 
   /** Mark the segment that is heard now. */
