@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from browser import browser, missing_program
 from handwork import HandFarm
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
@@ -14,6 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from bench.browser import browser, missing_program
 from producer.contract.keys import manifest_key, plan_key
 from producer.contract.manifest import Manifest, ManifestChapter
 from producer.contract.plan import Plan, PlanChapter
