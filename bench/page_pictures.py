@@ -1,6 +1,6 @@
 """The pictures of docs/page.md, taken of the real page in a real browser: `python -m bench.page_pictures [FOLDER]`.
 
-An embedded stack, a worker with the draft voice, and the example chapter, once and twenty times over. The flag in the
+An embedded stack, a worker with the draft voice, and the example chapter, once and several times over. The flag in the
 third picture is written into the real manifest, because a good voice makes none while one waits.
 """
 
@@ -41,7 +41,7 @@ HEADINGS: Final = (
 )
 
 #: How often the long narration says the chapter, so that it is still running when the picture is taken.
-TIMES: Final = 20
+TIMES: Final = 6
 #: Segments that are flagged and failed in the picture of one that should be listened to.
 FLAGGED: Final = 9
 FAILED: Final = 12
@@ -65,26 +65,34 @@ def main(folder: Path) -> None:
         flagged = client.submit(narration(f"{TITLE}, once more", 1)).id
         client.wait(flagged, PATIENCE_S)
         flag(client, flagged)
-        long = client.submit(narration("All the Lamps", TIMES))
         with browser(Path(place) / "light", height=760) as chrome:
-            light(chrome, page, finished, flagged, folder)
+            running(chrome, page, client, folder)
+            ended(chrome, finished, flagged, folder)
         with browser(Path(place) / "dark", height=760, is_dark=True) as chrome:
             chrome.get(page.link)
             play(chrome, flagged, FLAGGED)
             chrome.save_screenshot(folder / "page-dark.png")
-        long.cancel()
     for path in sorted(folder.glob("page-*.png")):
         print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
-def light(chrome: Chrome, page: Page, finished: str, flagged: str, folder: Path) -> None:
-    """Take the pictures in light colours."""
+def running(chrome: Chrome, page: Page, client: Client, folder: Path) -> None:
+    """Take the pictures of what is under way: the browser is there before the narration, which takes a minute."""
     chrome.get(page.link)
-    wait(lambda: "of" in chrome.find_element(By.CSS_SELECTOR, "tbody").text, "the list")
-    chrome.save_screenshot(folder / "page-list.png")
+    wait(lambda: chrome.find_elements(By.CSS_SELECTOR, "tbody tr"), "the list")
+    job = client.submit(narration("All the Lamps", TIMES))
+    wait(lambda: " left" in chrome.find_element(By.CSS_SELECTOR, "tbody").text, "progress")
     chrome.find_element(By.LINK_TEXT, "All the Lamps").click()
-    wait(lambda: chrome.find_elements(By.CSS_SELECTOR, ".segment:not(.waiting)"), "progress")
+    wait(lambda: chrome.find_elements(By.CSS_SELECTOR, ".segment:not(.waiting)"), "the text")
     chrome.save_screenshot(folder / "page-running.png")
+    chrome.back()
+    wait(lambda: " left" in chrome.find_element(By.CSS_SELECTOR, "main").text, "progress")
+    chrome.save_screenshot(folder / "page-list.png")
+    job.cancel()
+
+
+def ended(chrome: Chrome, finished: str, flagged: str, folder: Path) -> None:
+    """Take the pictures of narrations that can be heard."""
     play(chrome, finished, 24)
     chrome.save_screenshot(folder / "page-finished.png")
     play(chrome, flagged, FLAGGED)
@@ -97,6 +105,7 @@ def play(chrome: Chrome, narration_id: str, index: int) -> None:
     is_ready = "return document.querySelector('audio')?.readyState >= 2"
     wait(lambda: chrome.execute_script(is_ready), "audio")
     segment = wait(lambda: chrome.find_elements(By.CSS_SELECTOR, f'.segment[data-index="{index}"]'), "the segment")[0]
+    chrome.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", segment)
     segment.click()
     wait(lambda: "spoken" in segment.get_attribute("class"), "the voice")
     time.sleep(1.0)

@@ -29,6 +29,7 @@ async function show() {
 
 addEventListener("hashchange", () => {
   show();
-  main.focus();
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
 });
 show();

@@ -2,10 +2,8 @@
 
 import { element } from "./dom.js";
 import { whyOf } from "./marks.js";
+import { divide, endsBlock, isHeading } from "./parts.js";
 
-/** Segments of one part: what is made in one go, and what the browser lays out or leaves alone. */
-const PART_SEGMENTS = 100;
-const BLOCK_ENDS = ["paragraph", "heading", "chapter", "end"];
 const STEPS = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
 
 export class Text {
@@ -108,12 +106,11 @@ export class Text {
     if (!part || this.elements[part.first]) return;
     let block = null;
     for (let index = part.first; index <= part.last; index++) {
-      const { boundary } = this.segments[index];
       if (this.titles.get(index)) part.node.append(element("h2", { className: "chapter", textContent: this.titles.get(index) }));
       block ??= part.node.appendChild(element("p"));
       block.append((this.elements[index] = this.segment(index)), ...markOf(this.segments[index]), " ");
-      if (BLOCK_ENDS.includes(boundary)) {
-        if (boundary === "heading" && block.children.length === 1) block.className = "heading";
+      if (endsBlock(this.segments[index])) {
+        if (isHeading(this.segments, index)) block.className = "heading";
         block = null;
       }
     }
@@ -136,20 +133,6 @@ function markOf(segment) {
   const why = whyOf(segment);
   const className = segment.state === "failed" ? "mark failed" : "mark";
   return why ? [element("span", { className, textContent: `⚑ ${why}` })] : [];
-}
-
-/** Cut the segments into parts, at the ends of paragraphs and at chapters. */
-function divide(segments, titles) {
-  const parts = [];
-  let first = 0;
-  segments.forEach(({ boundary }, index) => {
-    const isLong = index - first + 1 >= PART_SEGMENTS && BLOCK_ENDS.includes(boundary);
-    if (isLong || titles.has(index + 1) || index - first + 1 >= 3 * PART_SEGMENTS || index === segments.length - 1) {
-      parts.push({ first, last: index });
-      first = index + 1;
-    }
-  });
-  return parts;
 }
 
 function indexOf(target) {
