@@ -75,11 +75,15 @@ SEED ?= $(shell date +%s)
 chaos: $(FULL_STAMP) ## break a farm on purpose, as SEED=n says, and count what is lost
 	$(BIN)/python -m bench.chaos --seed "$(SEED)" $(if $(ROWS),--rows "$(ROWS)") $(if $(BASELINE),--baseline "$(BASELINE)")
 
+.PHONY: pictures
+pictures: $(FULL_STAMP) ## take the pictures of docs/page.md anew; needs Chromium
+	$(BIN)/python -m bench.page_pictures
+
 .PHONY: requirements
 requirements: $(UV_STAMP) ## compile requirements/*.txt anew from pyproject.toml, taking newer versions
-	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra gpu --group dev -o requirements/dev.txt
-	$(COMPILE) pyproject.toml --extra draft --extra local -c requirements/dev.txt -o requirements/narrate.txt
-	$(COMPILE) pyproject.toml --extra draft -c requirements/dev.txt -o requirements/cpu.txt
+	$(COMPILE) --upgrade pyproject.toml --extra draft --extra local --extra page --extra gpu --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra draft --extra page --extra local -c requirements/dev.txt -o requirements/narrate.txt
+	$(COMPILE) pyproject.toml --extra draft --extra page -c requirements/dev.txt -o requirements/cpu.txt
 	$(COMPILE) pyproject.toml --extra gpu -c requirements/dev.txt -o requirements/gpu.txt
 	printf 'uv\nhatchling>=1.27\neditables\n' | $(COMPILE) --upgrade - -c requirements/dev.txt -o requirements/setup.txt
 

@@ -23,7 +23,7 @@ from producer.stack.seaweedfs import BUCKET, ROLES, find_weed, weed_command, wee
 from producer.stack.valkey import find_valkey_server
 
 #: Each role, and its password.
-USERS = {"producer": "p" * 20, "worker": "w" * 20, "operator": "o" * 20}
+USERS = {"producer": "p" * 20, "worker": "w" * 20, "reader": "r" * 20, "operator": "o" * 20}
 PREFIX = "chatterqueue:"
 
 

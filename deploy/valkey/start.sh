@@ -1,7 +1,7 @@
 #!/bin/sh
 # Starts Valkey with the users of users.acl. Their passwords come from the environment and are kept as hashes.
 #
-#   PRODUCER_PASSWORD, WORKER_PASSWORD, OPERATOR_PASSWORD   one for each user
+#   PRODUCER_PASSWORD, WORKER_PASSWORD, READER_PASSWORD, OPERATOR_PASSWORD   one for each user
 #   REDIS_PREFIX    what all keys of the farm begin with (CHATTERQUEUE_REDIS_PREFIX)
 #   ACL_DIR         where the finished list of users is written: a folder in memory, for this user alone
 #   TLS_DIR         with server.crt, server.key and ca.crt in it, Valkey speaks TLS and nothing else
@@ -22,13 +22,14 @@ case $prefix in
 esac
 producer=$(hash "${PRODUCER_PASSWORD:?}")
 worker=$(hash "${WORKER_PASSWORD:?}")
+reader=$(hash "${READER_PASSWORD:?}")
 operator=$(hash "${OPERATOR_PASSWORD:?}")
 
 umask 077
 sed -e '/^#/d' \
-    -e "s/@PRODUCER_SHA256@/$producer/" -e "s/@WORKER_SHA256@/$worker/" -e "s/@OPERATOR_SHA256@/$operator/" \
-    -e "s/@PREFIX@/$prefix/g" "$here/users.acl" > "$acl_file"
-unset PRODUCER_PASSWORD WORKER_PASSWORD OPERATOR_PASSWORD
+    -e "s/@PRODUCER_SHA256@/$producer/" -e "s/@WORKER_SHA256@/$worker/" -e "s/@READER_SHA256@/$reader/" \
+    -e "s/@OPERATOR_SHA256@/$operator/" -e "s/@PREFIX@/$prefix/g" "$here/users.acl" > "$acl_file"
+unset PRODUCER_PASSWORD WORKER_PASSWORD READER_PASSWORD OPERATOR_PASSWORD
 
 if [ -f "$tls_dir/server.key" ]; then
     set -- --port 0 --tls-port 6379 --tls-auth-clients no --tls-protocols "TLSv1.2 TLSv1.3" \

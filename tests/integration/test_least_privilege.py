@@ -6,17 +6,22 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import redis
 from botocore.exceptions import ClientError
+from handwork import HandFarm
 from kombu import pools
+from pagevisitor import TOKEN, Visitor
 from processes import ROOT
+from pydantic import SecretStr
 from recordedcalls import record_calls, recorded, stop_recording
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -30,6 +35,8 @@ from producer.contract.keys import RedisKeys
 from producer.contract.routing import ALL_QUEUES, Priority
 from producer.examination import Grade, examine
 from producer.messages import Messenger, producer_app, queue_list
+from producer.page.page import Page
+from producer.page.settings import PageSettings
 from producer.recording import read_recording
 from producer.stack.seaweedfs import BUCKET
 from producer.storage import ObjectStore
@@ -153,6 +160,27 @@ def test_each_role_can_do_its_work_over_tls_and_needs_no_more_of_s3_than_its_pol
         assert [call for call in sorted(calls[role]) if not allows(role, *call)] == []
 
 
+def test_the_page_does_with_the_right_to_read(act_as, farm, tmp_path):
+    hand = HandFarm(act_as("worker"), tmp_path)
+    running, finished = hand.begin(2, num_done=1), hand.finish(1)
+    farm.redis("operator").zadd(f"{PREFIX}narrations", {"a" * 26: 1})  # whose record has expired
+    with Page(act_as("reader"), PageSettings(token=SecretStr(TOKEN)), port=0) as page:
+        visitor = Visitor(page)
+        listed = visitor.get("/api/narrations?limit=2").document["narrations"]
+        states = [
+            visitor.get(f"/api/narrations/{each}").document["segments"][0]["state"] for each in (running, finished)
+        ]
+        assert visitor.get(f"/api/narrations/{running}/progress").document["done"] == [[0, 0]]
+        link = visitor.get(f"/api/narrations/{finished}/links").document["audio"]
+    assert [each["id"] for each in listed] == [finished, running]
+    assert states == ["done", "done"]
+    with urlopen(link, context=ssl.create_default_context(cafile=str(farm.tls / "ca.crt"))) as audio:
+        assert audio.read(4) == b"fLaC"
+    for name in (f"{PREFIX}narrations", f"{PREFIX}narration:{finished}"):
+        for command in (f"DEL {name}", f"ZREM {name} x", f"HSET {name} state failed", f"EVAL return 1 {name}"):
+            assert is_refused(farm.redis("reader"), command)
+
+
 DANGEROUS = [
     "FLUSHALL", "FLUSHDB", "CONFIG GET *", "CONFIG SET dir /tmp", "KEYS *", "DEBUG SLEEP 0", "MODULE LIST",
     "MODULE LOAD /tmp/x.so", "REPLICAOF 127.0.0.1 1", "SLAVEOF NO ONE", "SHUTDOWN", "SAVE", "BGREWRITEAOF", "MONITOR",
@@ -214,6 +242,7 @@ def test_every_key_that_the_farm_names_is_one_that_the_roles_may_use():
 REFUSED_IN_S3 = {
     "producer": ["segments/aa/x.flac", "elsewhere/x", ".system/x"],
     "worker": ["voices/x.json", "voices/x.wav", "elsewhere/x"],
+    "reader": ["narrations/x/audio.mp3", "segments/aa/x.flac", "batches/x", "voices/x.json", ".probe/x"],
 }
 
 

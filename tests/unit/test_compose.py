@@ -23,6 +23,8 @@ from packaging.specifiers import SpecifierSet
 from processes import ROOT
 
 from producer.cli.application import app
+from producer.contract.settings import Settings
+from producer.page.settings import PageSettings
 from producer.stack.seaweedfs import find_weed
 from producer.stack.valkey import find_valkey_server
 from worker.settings import WorkerSettings
@@ -32,20 +34,26 @@ COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
 WORKERS = {name: service for name, service in SERVICES.items() if name.startswith("worker-")}
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
 DEPLOY = (ROOT / "docs" / "deploy.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-OURS = {f"CHATTERQUEUE_{name.upper()}" for name in WorkerSettings.model_fields}
+OURS = {
+    *(f"CHATTERQUEUE_{name.upper()}" for name in WorkerSettings.model_fields),
+    *(f"CHATTERQUEUE_PAGE_{name.upper()}" for name in PageSettings.model_fields),
+}
 #: Read by boto3, huggingface_hub, the Valkey tools, SeaweedFS, numba, XDG programs, Python and start.sh.
 OTHERS = {
     "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CA_BUNDLE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
     "REDISCLI_AUTH", "S3_BUCKET", "GOMEMLIMIT", "NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "PATH", "PYTHONUNBUFFERED",
-    "PYTHONDONTWRITEBYTECODE", "PRODUCER_PASSWORD", "WORKER_PASSWORD", "OPERATOR_PASSWORD", "REDIS_PREFIX",
+    "PYTHONDONTWRITEBYTECODE", "PRODUCER_PASSWORD", "WORKER_PASSWORD", "READER_PASSWORD", "OPERATOR_PASSWORD",
+    "REDIS_PREFIX",
 }  # fmt: skip
 #: What `.env` may hold beside them; each is used by compose.yaml.
 INTERPOLATED = {
-    "PRODUCER_PASSWORD", "WORKER_PASSWORD", "OPERATOR_PASSWORD", "S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY",
-    "REDIS_MAX_MEMORY", "REDIS_CONTAINER_MEMORY", "S3_MEMORY", "WORKER_MEMORY", "FARM_ADDRESS",
+    "PRODUCER_PASSWORD", "WORKER_PASSWORD", "READER_PASSWORD", "OPERATOR_PASSWORD", "S3_ACCESS_KEY_ID",
+    "S3_SECRET_ACCESS_KEY", "REDIS_MAX_MEMORY", "REDIS_CONTAINER_MEMORY", "S3_MEMORY", "WORKER_MEMORY", "FARM_ADDRESS",
+    "PAGE_REDIS_URL", "PAGE_S3_ACCESS_KEY_ID", "PAGE_S3_SECRET_ACCESS_KEY", "PAGE_MEMORY",
 }  # fmt: skip
 
 INNERMOST = re.compile(r"\$\{(\w+)(?::?[-?]([^${}]*))?\}")
@@ -59,7 +67,13 @@ def interpolate(text: str, env: dict[str, str]) -> str:
 
 
 def environment_of(service, **env):
-    values = {"PRODUCER_PASSWORD": "pp", "WORKER_PASSWORD": "pw", "OPERATOR_PASSWORD": "po", **env}
+    values = {
+        "PRODUCER_PASSWORD": "pp",
+        "WORKER_PASSWORD": "pw",
+        "READER_PASSWORD": "pr",
+        "OPERATOR_PASSWORD": "po",
+        **env,
+    }
     return {name: interpolate(str(value), values) for name, value in service.get("environment", {}).items()}
 
 
@@ -121,6 +135,30 @@ def test_a_workers_environment_leads_to_the_services_at_their_ports(name, monkey
         assert SERVICES[service]["ports"] == [f"${{FARM_ADDRESS:-127.0.0.1}}:{port}:{port}"]
         assert service in WORKERS[name]["depends_on"]
         assert SERVICES[service]["healthcheck"]["test"]
+
+
+def test_the_page_only_reads_and_leads_browsers_to_where_the_audio_is(monkeypatch):
+    service = SERVICES["page"]
+    environment = environment_of(service, CHATTERQUEUE_PAGE_TOKEN="a-token-of-some-length")
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    settings = Settings.load()
+    token = PageSettings.load().token
+
+    assert_is_a_command(service["command"])
+    assert service["command"][-1] == "8090"
+    assert service["ports"] == ["${FARM_ADDRESS:-127.0.0.1}:8090:8090"]
+    assert "127.0.0.1:8090" in service["healthcheck"]["test"][-1]
+    assert settings.redis_url.get_secret_value() == "redis://reader:pr@valkey:6379/0"
+    assert (os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]) == ("reader", "pr")
+    assert settings.s3_public_endpoint_url == "http://127.0.0.1:8333"
+    assert environment_of(service, FARM_ADDRESS="10.0.0.5")["CHATTERQUEUE_S3_PUBLIC_ENDPOINT_URL"] == (
+        "http://10.0.0.5:8333"
+    )
+    assert token is not None
+    assert token.get_secret_value() == "a-token-of-some-length"
+    assert service["image"] == SERVICES["worker-cpu"]["image"]
+    assert "--extra page" in next(line for line in MAKEFILE.splitlines() if "requirements/cpu.txt" in line)
 
 
 @pytest.mark.parametrize("name", WORKERS)
@@ -190,9 +228,7 @@ def test_every_network_volume_and_variable_that_compose_names_is_there():
 
 @pytest.mark.parametrize("extra", sorted({service["build"]["args"]["EXTRA"] for service in WORKERS.values()}))
 def test_an_image_is_built_from_requirements_that_are_compiled_from_an_extra(extra):
-    compiled = re.search(
-        rf"--extra (\w+) -c requirements/dev.txt -o requirements/{extra}.txt", (ROOT / "Makefile").read_text()
-    )
+    compiled = re.search(rf"--extra (\w+) -c requirements/dev.txt -o requirements/{extra}.txt", MAKEFILE)
 
     assert compiled is not None
     assert compiled[1] in PROJECT["optional-dependencies"]
@@ -274,11 +310,12 @@ def test_every_role_of_the_s3_server_has_its_own_secret_and_no_more_than_its_fol
     actions = {identity["name"]: identity["actions"] for identity in identities["identities"]}
     keys = [identity["credentials"][0]["accessKey"] for identity in identities["identities"]]
 
-    assert keys == ["operator", "producer", "worker"]
+    assert keys == ["operator", "producer", "worker", "reader"]
     assert actions["operator"] == ["Admin"]
     for role, writable in (
         ("producer", {"narrations", "batches", "voices", ".probe"}),
         ("worker", {"narrations", "segments", "batches", ".probe"}),
+        ("reader", set()),
     ):
         assert {action for action in actions[role] if action.startswith("Write")} == {
             f"Write:narrations/{folder}/*" for folder in writable
@@ -300,6 +337,9 @@ def test_tls_is_laid_over_services_that_exist():
         redis_url=environment["CHATTERQUEUE_REDIS_URL"], s3_endpoint_url=environment["CHATTERQUEUE_S3_ENDPOINT_URL"]
     )
     assert settings.redis_address() == "rediss://valkey:6379/0"
+    page = environment_of(over["page"])
+    assert page["CHATTERQUEUE_REDIS_URL"].startswith("rediss://reader:pr@valkey:6379/0?ssl_ca_certs=")
+    assert page["CHATTERQUEUE_S3_PUBLIC_ENDPOINT_URL"] == "https://127.0.0.1:8334"
     assert "TLS_DIR:-/etc/valkey/tls" in (ROOT / "deploy" / "valkey" / "start.sh").read_text()
     plain, tls = (shlex.split(service["command"]) for service in (SERVICES["s3"], over["s3"]))
     assert set(plain) < set(tls)
@@ -309,7 +349,9 @@ def test_tls_is_laid_over_services_that_exist():
 
 
 def test_the_deployment_page_names_services_profiles_and_variables_that_exist():
-    variables = set(re.findall(r"\b((?:CHATTERQUEUE|AWS|S3|REDIS|FARM|PRODUCER|WORKER|OPERATOR)_[A-Z0-9_]+)\b", DEPLOY))
+    variables = set(
+        re.findall(r"\b((?:CHATTERQUEUE|AWS|S3|REDIS|FARM|PRODUCER|WORKER|READER|PAGE|OPERATOR)_[A-Z0-9_]+)\b", DEPLOY)
+    )
     profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}
 
     assert variables <= OURS | OTHERS | INTERPOLATED
