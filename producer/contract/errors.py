@@ -5,11 +5,13 @@ ChatterqueueError
 │   ├── InvalidNarrationError    one narration, every fault named
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
+│   ├── InvalidDictionaryError   a pronunciation dictionary, every faulty rule named
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
 │   ├── NarrationNotFoundError
-│   └── UnknownVoiceError
+│   ├── UnknownVoiceError
+│   └── UnknownDictionaryError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
@@ -137,6 +139,13 @@ class InvalidVoiceError(_FaultsError):
     heading = "the voice was refused"
 
 
+class InvalidDictionaryError(_FaultsError):
+    """A pronunciation dictionary that cannot be accepted; nothing was stored."""
+
+    code = "invalid_dictionary"
+    heading = "the dictionary was refused"
+
+
 class UnreadableInputError(InvalidInputError):
     """An input file that cannot be read as text. Arguments: path, code of the reason, sentence."""
 
@@ -193,6 +202,21 @@ class UnknownVoiceError(NotFoundError):
 
     def __str__(self) -> str:
         return f"no voice {self.args[0]!r}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+
+
+class UnknownDictionaryError(NotFoundError):
+    """No pronunciation dictionary has this name. Argument: the name."""
+
+    code = "dictionary_unknown"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return (
+            f"no dictionary {self.args[0]!r}: add it with `chatterqueue dictionaries add`, "
+            "or see `chatterqueue dictionaries list`"
+        )
 
 
 class IdempotencyConflictError(ChatterqueueError):
