@@ -5,15 +5,13 @@ Knows nothing of paragraphs; positions are those of the text it is given.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Final
 
-from worker.text.measure import MAX_SEGMENT_UNITS, MIN_SEGMENT_UNITS, units, units_of_each
+from worker.text.cutting import cut
+from worker.text.joining import Stretch, joined
+from worker.text.measure import units
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,101 +24,44 @@ class Piece:
     ends_sentence: bool
 
 
-#: Where a speaker takes breath: behind these marks and the quotes that close after them.
-_STRONG_BREAK: Final = re.compile(
-    r"[;:\u061b\u00b7\u2026]['\"\u201d\u2019\u00bb)]*(?=\s)|\s(?=[\u2013\u2014])|[\u2013\u2014](?=\w)|--"
-    r"|[\uff1b\uff1a\u3002\uff01\uff1f][\u300d\u300f\u201d\u2019\uff09]*"
-)
-_WEAK_BREAK: Final = re.compile(
-    r"[,\u060c]['\"\u201d\u2019\u00bb)]*(?=\s)|[)\"\u201d\u00bb](?=\s)|[\uff0c\u3001\uff09\u300d\u300f]"
-)
-_SPACE: Final = re.compile(r"\s+")
-
-#: Nearer to a piece's beginning than this share of its ideal length, no break is looked for.
-_MIN_SHARE: Final = 0.5
-#: Units by which a weak break must lie nearer to the ideal length to be preferred.
-_STRONG_BONUS_UNITS: Final = 60
+#: What a comma at the end of a line of verse takes.
+_COMMA_UNITS: Final = 1
 
 
-def pieces(text: str, ends: list[int]) -> list[Piece]:
-    """Return the pieces of a paragraph whose sentences end at `ends`; they follow each other without a gap."""
-    cut: list[Piece] = []
-    start = 0
-    for end in ends:
-        cut += _cut(text, start, end)
-        start = end
-    return _with_last_joined(text, _joined_forward(text, cut))
-
-
-def _cut(text: str, start: int, end: int) -> Iterator[Piece]:
-    """Yield a sentence whole if it fits, else in parts of about the same length."""
-    sentence = text[start:end]
-    if units(sentence) > MAX_SEGMENT_UNITS:
-        total = [0, *accumulate(units_of_each(sentence))]
-        done = 0
-        while total[-1] - total[done] > MAX_SEGMENT_UNITS:
-            place = _break_after(sentence, total, done)
-            yield Piece(start + done, start + place, ends_sentence=False)
-            done = place
-        start += done
-    yield Piece(start, end, ends_sentence=True)
-
-
-def _break_after(sentence: str, total: list[int], done: int) -> int:
-    """Return where the piece that begins at `done` ends best.
+def pieces(
+    text: str, ends: list[int], *, forced: Iterable[int] = (), line_ends: Iterable[int] = ()
+) -> list[Piece]:
+    """Return the pieces of a paragraph; they follow each other without a gap.
 
     Args:
-        sentence: the sentence.
-        total: units in front of each of its positions.
-        done: where the piece begins; more is left than fits.
+        text: the paragraph, on one line.
+        ends: where its sentences end, ascending; the last is the text's own end.
+        forced: where a piece has to end, whatever stands there.
+        line_ends: where the lines of verse end; a piece ends at one of these or at the end of a sentence.
     """
-    left = total[-1] - total[done]
-    ideal = total[done] + left / -(-left // MAX_SEGMENT_UNITS)
-    first = bisect_left(total, total[done] + _MIN_SHARE * (ideal - total[done]))
-    last = bisect_right(total, total[done] + MAX_SEGMENT_UNITS) - 1
-
-    def breaks(pattern: re.Pattern[str], penalty: float) -> list[tuple[float, int]]:
-        # One character more than fits is looked at, because many marks count in front of a space only.
-        places = [match.end() for match in pattern.finditer(sentence, first, last + 1)]
-        return [(abs(total[place] - ideal) + penalty, place) for place in places if first < place <= last]
-
-    candidates = [*breaks(_STRONG_BREAK, 0), *breaks(_WEAK_BREAK, _STRONG_BONUS_UNITS)] or breaks(_SPACE, 0)
-    return min(candidates)[1] if candidates else _hard_break(sentence, done, last)
-
-
-def _hard_break(sentence: str, done: int, last: int) -> int:
-    """Return where a word without an end is cut: not between a letter and its accents, if that can be helped."""
-    place = last
-    while place > done + 1 and unicodedata.category(sentence[place])[0] == "M":
-        place -= 1
-    return place if place > done + 1 else last
+    fixed = set(forced)
+    lines = set(line_ends)
+    sentences = set(ends)
+    cuts = [
+        Piece(start, end, ends_sentence=end in sentences)
+        for whole_start, whole_end in _spans({*ends, *fixed, *lines}, len(text))
+        for start, end in cut(text, whole_start, whole_end)
+    ]
+    extra_units = _COMMA_UNITS if lines else 0
+    stretches = [_stretch(text, piece, fixed, extra_units) for piece in cuts]
+    return [
+        Piece(cuts[group[0]].start, cuts[group[-1]].end, cuts[group[-1]].ends_sentence) for group in joined(stretches)
+    ]
 
 
-def _joined_forward(text: str, cut: list[Piece]) -> list[Piece]:
-    """Join each piece that is too short with the ones after it, until it is long enough or the next does not fit."""
-    joined: list[Piece] = []
-    for piece in cut:
-        if joined and _is_short(text, joined[-1]) and _fit(text, joined[-1], piece):
-            joined[-1] = Piece(joined[-1].start, piece.end, piece.ends_sentence)
-        else:
-            joined.append(piece)
-    return joined
+def _spans(ends: set[int], length: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    for end in sorted(ends | {length}):
+        if start < end <= length:
+            yield start, end
+            start = end
 
 
-def _with_last_joined(text: str, joined: list[Piece]) -> list[Piece]:
-    """Join pieces that are still too short with the one before."""
-    result: list[Piece] = []
-    for piece in joined:
-        if result and _is_short(text, piece) and _fit(text, result[-1], piece):
-            result[-1] = Piece(result[-1].start, piece.end, piece.ends_sentence)
-        else:
-            result.append(piece)
-    return result
-
-
-def _is_short(text: str, piece: Piece) -> bool:
-    return units(text[piece.start : piece.end].strip()) < MIN_SEGMENT_UNITS
-
-
-def _fit(text: str, first: Piece, second: Piece) -> bool:
-    return units(text[first.start : second.end].strip()) <= MAX_SEGMENT_UNITS
+def _stretch(text: str, piece: Piece, fixed: set[int], extra_units: int) -> Stretch:
+    said = text[piece.start : piece.end].strip()
+    return Stretch(said, units(said) + extra_units, is_open=piece.end not in fixed)
