@@ -41,12 +41,12 @@ def date_in_words(written: str) -> str | None:
     if match := _MONTH_FIRST.fullmatch(written):
         return _date(_full(match["month"]), int(match["day"]), f"{match['comma']} ", match["year"])
     if match := _DAY_FIRST.fullmatch(written):
-        day = _day(int(match["day"]))
-        if day is None:
+        words = _day(int(match["day"]))
+        if words is None:
             return None
         # "4th of July" mostly has its article; "5 May" never has.
         article = "" if match["suffix"] else "the "
-        return f"{article}{day} of {_full(match['month'])}{_behind(match['comma'] + ' ', match['year'])}"
+        return f"{article}{words} of {_full(match['month'])}{_behind(match['comma'] + ' ', match['year'])}"
     return None
 
 
