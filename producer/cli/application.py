@@ -16,6 +16,7 @@ import typer
 
 from producer.cli import (
     audit,
+    dictionaries,
     doctor,
     fetch,
     follow,
@@ -77,6 +78,7 @@ def _register() -> None:
     for name, command in _VOICE_COMMANDS.items():
         group.command(name, epilog=EXIT_CODES)(command)
     app.add_typer(group, name="voices")
+    app.add_typer(dictionaries.group(EXIT_CODES), name="dictionaries")
     app.add_typer(models.group(EXIT_CODES), name="models")
 
 

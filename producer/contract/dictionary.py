@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from producer.contract.errors import MalformedMessageError
+from producer.contract.expansion import expanded_size
 from producer.contract.markup import INAUDIBLE
 from producer.contract.narration import SCHEMA_VERSION, DictionaryReference, is_speakable
 from producer.contract.replacement import Replacement
@@ -25,6 +26,9 @@ MAX_RULES: Final = 1_000
 MAX_PATTERN_CHARS: Final = 500
 #: Characters of what is said instead: about one segment, so that a replacement is spoken in one breath.
 MAX_REPLACEMENT_CHARS: Final = 250
+
+#: Items of a regular expression with its counted repeats written out; a million of them take a gigabyte to compile.
+MAX_EXPANDED_ITEMS: Final = 5_000
 
 #: No control may come back in by a rule, and no bracket: tokenizers read `[STOP]` in a text as a command.
 _FORBIDDEN: Final = re.compile(rf"[{INAUDIBLE}\x09-\x0d\x1c-\x1e\x85\u2028\u2029\[\]\uff3b\uff3d\ufe47\ufe48]")
@@ -84,6 +88,10 @@ class Rule(BaseModel):
             raise PydanticCustomError(
                 "rule_regex", "`from` is no regular expression: {reason}", {"reason": str(error)}
             ) from None
+        if expanded_size(self.pattern) > MAX_EXPANDED_ITEMS:
+            raise PydanticCustomError("rule_regex", "`from` repeats too much too often")
+        if compiled.flags & re.VERBOSE:
+            raise PydanticCustomError("rule_regex", "`from` must not be verbose, `(?x)`")
         if _LOOSE_BRACE.search(self.pattern):
             raise PydanticCustomError("rule_regex", r"`from` holds a brace that repeats nothing; write it as \{")
         try:

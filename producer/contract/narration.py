@@ -20,6 +20,7 @@ from producer.contract.chapter import MAX_CHAPTERS, Chapter
 from producer.contract.errors import Fault, InvalidNarrationError
 from producer.contract.languages import LANGUAGES
 from producer.contract.loudness import LoudnessPreset
+from producer.contract.markup import without_markup
 from producer.contract.routing import Priority
 
 #: Version of every stored record; a reader refuses a newer one by name (`MalformedMessageError`).
@@ -157,7 +158,7 @@ class Narration(BaseModel):
                 "has {chars} characters, at most {limit} fit; split it into several narrations",
                 {"chars": len(text), "limit": MAX_TEXT_CHARS},
             )
-        if not is_speakable(text):
+        if not is_speakable(without_markup(text)):
             raise PydanticCustomError("text_unspeakable", "holds no letter and no digit, so there is nothing to say")
         return text
 
@@ -330,6 +331,10 @@ _OWN_CODES: Final = frozenset(
         "voice_name",
         "dictionary_name",
         "chapters_order",
+        "rule_empties",
+        "rule_pattern",
+        "rule_regex",
+        "rule_replacement",
         "language_unknown",
         "language_unsupported",
         "metadata_json",

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Final
 
 from producer.contract.markup import INAUDIBLE, Markup, find_markup
@@ -34,8 +36,8 @@ _ENDS_OF_WORDS: Final = frozenset(".,!?;:…")
 _CLUSTER: Final = re.compile(r"[\x00-\x7f]?[^\x00-\x7f\s]{1,32}")
 
 #: Han, kana and their punctuation, which are written without spaces: a line break between two of them is none.
-_UNSPACED: Final = "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
-_JOINTS: Final = re.compile(rf"(?<=[{_UNSPACED}])[ \t]*\n\s*(?=[{_UNSPACED}])|(?<=\w-)\n\s*(?=\w)")
+UNSPACED: Final = "\u2e80-\u312f\u31a0-\u9fff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff9f\U00020000-\U0003ffff"
+_JOINTS: Final = re.compile(rf"(?<=[{UNSPACED}])[ \t]*\n\s*(?=[{UNSPACED}])|(?<=\w-)\n\s*(?=\w)")
 _SPACE: Final = re.compile(r"\s+")
 
 
@@ -66,6 +68,11 @@ class CleanText:
         for offset_map in reversed(self.maps):
             positions = offset_map.after(positions)
         return positions
+
+    def is_marked_inside(self, start: int, end: int) -> bool:
+        """Say whether a mark stands inside of a span, not at its edges."""
+        following = bisect_right(self.marks, start, key=attrgetter("position"))
+        return following < len(self.marks) and self.marks[following].position < end
 
     def rewritten(self, edits: Iterator[Edit]) -> CleanText:
         """Return the text with these edits made, none of which holds a mark."""

@@ -61,10 +61,6 @@ class OffsetMap:
         return OffsetMap(starts, shifts)
 
 
-#: The map of a text that stayed as it was.
-UNCHANGED = OffsetMap([0], [0])
-
-
 def rewritten(text: str, edits: Iterable[Edit]) -> tuple[str, OffsetMap]:
     """Return the text with all edits made, which ascend and do not overlap, and where its characters were.
 
