@@ -1,4 +1,4 @@
-"""Paragraphs, headings and list items of a text. Knows nothing of sentences.
+"""Paragraphs, headings, list items and stanzas of a text. Knows nothing of sentences.
 
 Hard-wrapped lines stay together in one block; whoever reads a block folds its line breaks.
 """
@@ -13,6 +13,7 @@ from typing import Final
 
 from worker.text.chapters import is_chapter_line
 from worker.text.clean import PARAGRAPH_BREAK
+from worker.text.verse import is_verse
 
 
 class BlockKind(Enum):
@@ -21,6 +22,7 @@ class BlockKind(Enum):
     PARAGRAPH = auto()
     HEADING = auto()
     ITEM = auto()  #: an item of a list, or one speech of a dialogue written with dashes
+    VERSE = auto()  #: lines that end where they end on purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +106,17 @@ def _blocks_of(group: list[_Line]) -> Iterator[Block]:
         new_kind = _kind_of(line, previous, following, is_in_list=bool(pending) and kind is BlockKind.ITEM)
         goes_on = new_kind is None and not line.is_indented and (is_wrapped or _is_open(previous))
         if pending and (not goes_on or kind is BlockKind.HEADING):
-            yield Block(pending[0].start, pending[-1].end, kind)
+            yield _block(pending, kind)
             pending = []
         if not pending:
             kind = new_kind or BlockKind.PARAGRAPH
         pending.append(_without_mark(line, kind) if not pending else line)
-    yield Block(pending[0].start, pending[-1].end, kind)
+    yield _block(pending, kind)
+
+
+def _block(lines: list[_Line], kind: BlockKind) -> Block:
+    is_stanza = kind is BlockKind.PARAGRAPH and len(lines) > 1 and is_verse([line.text for line in lines])
+    return Block(lines[0].start, lines[-1].end, BlockKind.VERSE if is_stanza else kind)
 
 
 def _kind_of(line: _Line, previous: _Line | None, following: _Line | None, *, is_in_list: bool) -> BlockKind | None:

@@ -51,7 +51,7 @@ def abbreviations(language: str) -> frozenset[str]:
     known = {str(word) for name in dir(rule) if name.endswith("_ABBRVS") for word in getattr(rule, name)}
     lower = {word.lower().rstrip(".").split(".")[-1].split()[-1] for word in known if word.strip(". ")}
     more = {word.split(".")[-1] for word in _MORE_ABBREVIATIONS.get(language, ())}
-    return frozenset(lower | more) - _WORDS.get(language, frozenset())
+    return frozenset(lower | more) - _WORDS.get(language if language in LANGUAGES else "en", frozenset())
 
 
 def detect(text: str, language: str) -> list[int]:

@@ -1,25 +1,18 @@
-"""Figures and symbols in English text, and how they are said. Knows nothing of where the text comes from.
-
-Amounts, ordinals and years come from CLDR, units from a table of ours, dates, times, sums of money and fractions from
-the grammars of kitten-text-processing, which take 20 to 400 ms for each; what they said is kept.
-"""
+"""Figures and symbols in English text, and how they are said. Knows nothing of where the text comes from."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from worker.text.englishamounts import address_in_words, fraction_in_words, money_in_words
+from worker.text.englishdates import MONTH, date_in_words, decade_in_words, time_in_words
 from worker.text.englishunits import UNIT, unit_in_words
 from worker.text.numerals import cardinal, decimal, ordinal, year
 from worker.text.roman import roman_value
 
-if TYPE_CHECKING:
-    from kitten_text_processing import Normalizer
-
-_MONTHS: Final = "January|February|March|April|May|June|July|August|September|October|November|December"
-_MONTH: Final = rf"(?:{_MONTHS}|(?:Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\b\.?)"
 _KEYWORDS: Final = "Chapter|Book|Part|Volume|Act|Scene|Section|Canto|Psalm|Article|Appendix|Figure|Phase|Type|Class|War"
 #: Names of rulers and popes, whose Roman numeral is an ordinal. `I` is left alone: mostly it is the pronoun.
 _RULERS: Final = (
@@ -40,7 +33,7 @@ _FORMS: Final = {
     "abbreviation": rf"\b(?:[Nn]os?|pp?|[Vv]ols?|[Ff]igs?|[Cc]h)\.{_S}\d{{1,5}}(?:[-\u2013]\d{{1,5}})?\b",
     "money": rf"[$£€¥]{_S}{_NUMBER}(?:\.\d{{1,2}})?(?:{_S}(?:thousand|million|billion|trillion|bn|m|k)\b)?",
     "time": rf"\b\d{{1,2}}(?::[0-5]\d){{1,2}}(?:{_S}{_HALF})?|\b\d{{1,2}}{_S}{_HALF}",
-    "date": rf"\b{_MONTH}{_S}{_DAY}\b(?:,?{_S}\d{{4}}\b)?|\b{_DAY}{_S}(?:of{_S})?{_MONTH}(?:,?{_S}\d{{4}}\b)?"
+    "date": rf"\b{MONTH}{_S}{_DAY}\b(?:,?{_S}\d{{4}}\b)?|\b{_DAY}{_S}(?:of{_S})?{MONTH}(?:,?{_S}\d{{4}}\b)?"
     r"|\b\d{4}-\d{1,2}-\d{1,2}\b|\b\d{1,2}/\d{1,2}/\d{2,4}\b",
     "phone": r"(?:\+1[ -])?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-.]\d{4}\b|\b\d{3}-\d{4}\b",
     "version": r"\b\d{1,5}(?:\.\d{1,5}){2,5}\b",
@@ -67,7 +60,6 @@ EXPRESSION: Final = re.compile(
 _FIRST_YEAR: Final = 1010
 _LAST_YEAR: Final = 2099
 _DIGIT_WORDS: Final = ("oh", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_LOWER_MONTH: Final = re.compile(rf"\b(?:{_MONTHS.lower()})\b")
 _WHITE_SPACE: Final = re.compile(r"\s+")
 
 
@@ -77,7 +69,7 @@ def read_english(match: re.Match[str]) -> str | None:
     return _read(kind, _WHITE_SPACE.sub(" ", match[0]))
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def _read(kind: str, written: str) -> str | None:
     words = _READERS[kind](written)
     return None if words is None or any(c.isdigit() for c in words) else words
@@ -154,20 +146,6 @@ def _and(written: str) -> str | None:
     return " and " if written == " & " else None
 
 
-def _grammar(written: str) -> str | None:
-    """Return what the grammars say, with the capitals and the point at the end that they drop."""
-    words: str = _normalizer().normalize(re.sub(r"^https?://", "", written), punct_post_process=True)
-    return _LOWER_MONTH.sub(lambda month: month[0].title(), words).strip()
-
-
-@lru_cache(maxsize=1)
-def _normalizer() -> Normalizer:
-    # Loads its tables in 0.1 s; a process that never normalizes does not pay for them.
-    from kitten_text_processing import Normalizer
-
-    return Normalizer(input_case="cased", lang="en")
-
-
 _READERS: Final[dict[str, Callable[[str], str | None]]] = {
     "part": _part,
     "ruler": _ruler,
@@ -179,5 +157,10 @@ _READERS: Final[dict[str, Callable[[str], str | None]]] = {
     "measure": _measure,
     "number": _number,
     "and": _and,
-    **dict.fromkeys(("address", "money", "time", "date", "decade", "fraction"), _grammar),
+    "address": address_in_words,
+    "money": money_in_words,
+    "time": time_in_words,
+    "date": date_in_words,
+    "decade": decade_in_words,
+    "fraction": fraction_in_words,
 }

@@ -7,105 +7,98 @@ the segments that were spoken before.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
-from producer.contract.narration import is_speakable
-from producer.contract.plan import Boundary, Plan, Segment
-from worker.text.blocks import Block, BlockKind, blocks
-from worker.text.clean import CleanText, clean, spoken
-from worker.text.pieces import pieces
-from worker.text.sentences import sentence_ends
+from producer.contract.chapter import Chapter
+from producer.contract.plan import Boundary, Plan, PlanChapter, Segment
+from worker.text.clean import CleanText, clean
+from worker.text.cues import Cues
+from worker.text.parts import Part, parts
 
-_WHITE_SPACE = re.compile(r"\s")
+#: What changes a text before it is split: the rules of a dictionary, numbers as words.
+Rewrite = Callable[[CleanText], CleanText]
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A span of the clean text and what follows it."""
+class _Chapter:
+    """A chapter with what is spoken in it."""
 
+    #: Where it begins in the clean text.
     start: int
-    end: int
-    boundary: Boundary
-    is_speakable: bool
+    voice: str | None
+    parts: list[Part]
 
 
-def split(text: str, *, language: str, narration_id: str) -> Plan:
-    """Return the plan of a text; it has no segments if the text holds no letter and no digit.
+def split(
+    text: str,
+    *,
+    language: str,
+    narration_id: str,
+    chapters: Sequence[Chapter] = (),
+    rewrite: Rewrite | None = None,
+) -> Plan:
+    """Return the plan of a text; it has no segments if nothing in it can be spoken.
 
     Args:
         text: anything; characters that nobody can hear are passed over.
         language: one of our codes; decides what ends a sentence.
         narration_id: whose plan it is.
+        chapters: where each begins in the text, ascending, the first one at 0; no segment goes over their borders.
+        rewrite: called once with the clean text; spans are those of the original all the same.
     """
     cleaned = clean(text)
-    parts = list(_without_unspeakable(_parts(cleaned.text, language)))
+    if rewrite:
+        cleaned = rewrite(cleaned)
+    cues = Cues(cleaned.marks)
+    found = _chapters(cleaned, language, cues, chapters)
     return Plan(
         narration_id=narration_id,
         text_sha256=hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest(),
         num_chars=len(text),
-        segments=tuple(_segment(index, part, cleaned, len(parts)) for index, part in enumerate(parts)),
+        segments=tuple(_segments(found, cues, cleaned)),
+        chapters=tuple(_plan_chapters(chapters, found, len(text))),
     )
 
 
-def _segment(index: int, part: _Part, cleaned: CleanText, num_segments: int) -> Segment:
-    start, end = cleaned.span(part.start, part.end)
-    return Segment(
-        index=index,
-        text=spoken(cleaned.text[part.start : part.end]),
-        start=start,
-        end=end,
-        boundary=Boundary.END if index == num_segments - 1 else part.boundary,
-    )
+def _chapters(cleaned: CleanText, language: str, cues: Cues, chapters: Sequence[Chapter]) -> list[_Chapter]:
+    starts = [0, *cleaned.after([chapter.start for chapter in chapters[1:]])]
+    voices = [chapter.voice for chapter in chapters] or [None]
+    return [
+        _Chapter(start, voice, parts(cleaned.text, language, cues, start=start, end=end))
+        for voice, (start, end) in zip(voices, pairwise([*starts, len(cleaned.text)]), strict=True)
+    ]
 
 
-def _parts(text: str, language: str) -> Iterator[_Part]:
-    """Yield the pieces of every block, with what follows them."""
-    waiting: tuple[Block, list[_Part]] | None = None
-    for block in blocks(text):
-        if waiting:
-            yield from _with_last_boundary(waiting[1], _between(waiting[0], block))
-        waiting = block, list(_parts_of(text, block, language))
-    if waiting:
-        yield from _with_last_boundary(waiting[1], Boundary.END)
-
-
-def _parts_of(text: str, block: Block, language: str) -> Iterator[_Part]:
-    # As long as the block itself, so that positions stay; every kind of white space looks the same to the detector.
-    line = _WHITE_SPACE.sub(" ", text[block.start : block.end])
-    ends = [len(line)] if block.kind is BlockKind.HEADING else sentence_ends(line, language)
-    for piece in pieces(line, ends):
-        said = line[piece.start : piece.end]
-        start = block.start + piece.start + len(said) - len(said.lstrip())
-        yield _Part(
+def _segments(chapters: list[_Chapter], cues: Cues, cleaned: CleanText) -> Iterator[Segment]:
+    every = [(number, chapter, part) for number, chapter in enumerate(chapters) for part in chapter.parts]
+    for index, (number, chapter, part) in enumerate(every):
+        following = every[index + 1] if index + 1 < len(every) else None
+        start, end = cleaned.span(part.start, part.end)
+        boundary = part.boundary
+        if following is None:
+            boundary = Boundary.END
+        elif following[0] != number:
+            boundary = Boundary.CHAPTER
+        yield Segment(
+            index=index,
+            text=part.said,
             start=start,
-            end=start + len(said.strip()),
-            boundary=Boundary.SENTENCE if piece.ends_sentence else Boundary.CLAUSE,
-            is_speakable=is_speakable(said),
+            end=end,
+            boundary=boundary,
+            chapter=number,
+            voice=cues.voice(part.start, since=chapter.start) or chapter.voice,
+            pause_after_s=cues.pause_s(part.start, following[2].start if following else len(cleaned.text)),
         )
 
 
-def _with_last_boundary(parts: list[_Part], boundary: Boundary) -> list[_Part]:
-    return [*parts[:-1], replace(parts[-1], boundary=boundary)] if parts else parts
-
-
-def _between(block: Block, following: Block) -> Boundary:
-    if BlockKind.HEADING in {block.kind, following.kind}:
-        return Boundary.HEADING
-    return Boundary.PARAGRAPH
-
-
-def _without_unspeakable(parts: Iterator[_Part]) -> Iterator[_Part]:
-    """Yield the parts that can be spoken; a row of stars between two of them becomes a longer pause."""
-    last: _Part | None = None
-    for part in parts:
-        if part.is_speakable:
-            if last:
-                yield last
-            last = part
-        elif last and last.boundary is not Boundary.HEADING:
-            is_heading = part.boundary is Boundary.HEADING
-            last = replace(last, boundary=Boundary.HEADING if is_heading else Boundary.PARAGRAPH)
-    if last:
-        yield last
+def _plan_chapters(chapters: Sequence[Chapter], found: list[_Chapter], num_chars: int) -> Iterator[PlanChapter]:
+    ends = [*(chapter.start for chapter in chapters[1:]), num_chars]
+    first = 0
+    for chapter, end, spoken in zip(chapters, ends, found, strict=False):
+        num_segments = len(spoken.parts)
+        yield PlanChapter(
+            title=chapter.title, start=chapter.start, end=end, first_segment=first, num_segments=num_segments
+        )
+        first += num_segments
