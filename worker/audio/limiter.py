@@ -19,7 +19,7 @@ CELLS_PER_SECOND: Final = 400
 #: Cells over which the gain comes down before a peak, and goes up after it: 20 ms, more than a period of the lowest
 #: voice, so that the gain does not follow the wave itself, which would be distortion.
 SLOPE_CELLS: Final = 8
-#: dB that the limiter stays below the ceiling: oversampling four times can miss 0.1 dB of a peak at 5 kHz (BS.1770-5,
+#: dB that the limiter stays below the ceiling: eight points per sample can miss 0.1 dB of a peak at 7 kHz (BS.1770-5,
 #: Annex 2), and the gain changes a little between the samples of a peak.
 _MARGIN_DB: Final = 0.15
 

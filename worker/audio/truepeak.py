@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-#: Points per sample.
-OVERSAMPLING: Final = 4
-#: Samples on each side that decide a point between two samples. The standard's example has 6; with 12 the answer is
-#: flat up to 0.9 of half the sample rate.
-REACH: Final = 12
+#: Points per sample. The standard looks at 192 kHz, four times 48; engines speak at 24 kHz, so it is eight times here.
+OVERSAMPLING: Final = 8
+#: Samples on each side that decide a point between two samples. The standard's example has 6, which miss what lies near
+#: half the sample rate, as an s of speech at 24 kHz does: with 12 FFmpeg reads 0.2 dB more, with 16 the same.
+REACH: Final = 16
 #: Samples that a stream's peak is looked for in at once.
 _CELL_SAMPLES: Final = 60
 #: Shape of the window on the ideal interpolator: side lobes of -80 dB.

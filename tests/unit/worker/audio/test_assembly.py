@@ -5,19 +5,17 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
 import pytest
 import soundfile
+from assemblystore import MemoryStore, stored_take
 from numpy.typing import NDArray
 
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat
 from producer.contract.plan import Boundary, Plan
-from producer.storage import ObjectNotFoundError
 from worker.audio import Tags, assemble, encode_segment
 from worker.audio.pauses import PAUSES_MS
 from worker.engine.fingerprint import decode_tones, encode_tones, tone_hash
@@ -28,72 +26,9 @@ RATE_HZ = 24_000
 TEXT = "Chapter One\n\n" + " ".join(f"This is sentence number {n} of the story, told in order." for n in range(9))
 
 
-class MemoryUpload:
-    """What `MultipartUpload` does, into a dictionary."""
-
-    def __init__(self, objects: dict[str, bytes], key: str) -> None:
-        self._objects = objects
-        self._key = key
-        self._data = bytearray()
-
-    def write(self, data: bytes) -> int:
-        self._data += data
-        return len(data)
-
-    def tell(self) -> int:
-        return len(self._data)
-
-    @property
-    def size_bytes(self) -> int:
-        return len(self._data)
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self._data).hexdigest()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._objects[self._key] = bytes(self._data)
-
-
-class MemoryStore:
-    """Objects in a dictionary."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, bytes] = {}
-
-    def get(self, key: str) -> bytes:
-        try:
-            return self.objects[key]
-        except KeyError:
-            raise ObjectNotFoundError(key) from None
-
-    def upload(self, key: str, content_type: str) -> MemoryUpload:
-        return MemoryUpload(self.objects, key)
-
-
-def take(index: int, pcm: NDArray[np.float32], store: MemoryStore, rate_hz: int = RATE_HZ) -> TakeFacts:
-    key = f"segments/{index}.flac"
-    store.objects[key] = encode_segment(pcm, rate_hz)
-    return TakeFacts(
-        key=key,
-        num_samples=len(pcm),
-        sample_rate_hz=rate_hz,
-        seed=index,
-        is_reused=index % 2 == 0,
-        synthesis_s=0.1,
-        worker="w",
-    )
-
-
 def tones_of(plan: Plan, store: MemoryStore) -> dict[int, TakeFacts]:
     return {
-        segment.index: take(segment.index, encode_tones(tone_hash(segment.text), RATE_HZ), store)
+        segment.index: stored_take(segment.index, encode_tones(tone_hash(segment.text), RATE_HZ), store)
         for segment in plan.segments
     }
 
@@ -155,7 +90,7 @@ def test_offsets_pauses_and_samples_are_exact_in_wav(store: MemoryStore) -> None
         Boundary.PARAGRAPH,
         Boundary.END,
     ]
-    takes = {n: take(n, np.full(1_000 + n, 0.5, np.float32), store) for n in range(4)}
+    takes = {n: stored_take(n, np.full(1_000 + n, 0.5, np.float32), store) for n in range(4)}
     assembly = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.WAV, loudness=None)
     assert assembly.audio is not None
     samples, _ = soundfile.read(io.BytesIO(store.objects[assembly.audio.key]), dtype="int16")
@@ -239,7 +174,7 @@ def test_all_stored_segments_that_cannot_be_used_are_named_and_nothing_is_stored
 
 def test_segments_of_different_rates_do_not_fit_together(store: MemoryStore) -> None:
     plan = plan_of()
-    takes = {**tones_of(plan, store), 3: take(3, np.ones(100, np.float32), store, rate_hz=16_000)}
+    takes = {**tones_of(plan, store), 3: stored_take(3, np.ones(100, np.float32), store, rate_hz=16_000)}
     with pytest.raises(AssemblyError, match=r"16000, 24000"):
         assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.MP3)
 

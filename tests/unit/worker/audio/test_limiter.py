@@ -58,7 +58,7 @@ def test_only_the_neighbourhood_of_a_peak_is_touched():
     pcm = (3_000 * np.sin(2 * np.pi * 200 * time_s)).astype(np.int16)
     pcm[12_000:12_100] *= 10
     limited = levelled(Limiter(RATE_HZ, 1.0, -6.0), pcm)
-    near = slice(12_000 - 45 * 24, 12_100 + 45 * 24)  # 45 ms on each side
+    near = slice(12_000 - 50 * 24, 12_100 + 50 * 24)  # 50 ms on each side
     assert np.abs(limited[near]).max() <= 16_423
     limited[near] = pcm[near]
     np.testing.assert_array_equal(limited, pcm)
