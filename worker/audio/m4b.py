@@ -10,11 +10,13 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from producer.contract.cover import examine_cover
 from worker.audio.codec import PacketEncoder
 from worker.audio.iso639 import three_letters
 from worker.audio.mp4box import box
@@ -55,14 +57,17 @@ class M4bEncoding:
         self._total_samples = total_samples
         self._tags = tags
         self._spans = tags.spans(total_samples)
+        if tags.cover is not None:
+            examine_cover(tags.cover)  # a fault is found before hours have been encoded
         self._encoder = PacketEncoder("aac", "fltp", sample_rate_hz, bit_rate=BIT_RATE, options=_OPTIONS)
         self._sizes = array("I")
         # Players leave out what the edit list says in front of the sound; what fills up the last frame, FFmpeg and all
         # that is built on it play. So the silence comes first, as long as it takes for the sound to end with a frame.
-        self._lead_samples = -total_samples % self._encoder.frame_samples
+        lead_samples = -total_samples % self._encoder.frame_samples
+        self._priming_samples = _ENCODER_DELAY_SAMPLES + lead_samples
         expected_s = total_samples / sample_rate_hz
         self._spool = Spool(int(expected_s * BIT_RATE / 8 * _BIT_RATE_SLACK))
-        self._keep(self._encoder.encode(np.zeros(self._lead_samples, np.int16)))
+        self._keep(self._encoder.encode(np.zeros(lead_samples, np.int16)))
 
     def header(self) -> bytes:
         """Return nothing: what stands in front is only known at the end."""
@@ -77,8 +82,7 @@ class M4bEncoding:
         """Yield the whole file, the table of contents first."""
         self._keep(self._encoder.flush())
         titles = [title_sample(span.title) for span in self._spans]
-        titles_bytes = sum(map(len, titles))
-        media_bytes = titles_bytes + sum(self._sizes)
+        media_bytes = sum(map(len, titles)) + sum(self._sizes)
         front = box(b"ftyp", *_BRANDS) + xmp_box(self._tags)
         media_header = struct.pack(">I4s", 8 + media_bytes, b"mdat")
         if 8 + media_bytes > _MAX_BOX_BYTES:
@@ -101,40 +105,35 @@ class M4bEncoding:
 
     def _table(self, titles: list[bytes], offset: int) -> bytes:
         """Return the box `moov` of a file whose titles begin at `offset`, followed by the frames."""
-        frame_samples, num_frames = self._encoder.frame_samples, len(self._sizes)
-        priming_samples = _ENCODER_DELAY_SAMPLES + self._lead_samples
-        surplus = num_frames * frame_samples - priming_samples - self._total_samples
-        if surplus:
-            raise AssemblyError(f"the AAC encoder made {surplus} samples more than it was given")
-        language = three_letters(self._tags.language)
-        frames_offset = offset + sum(map(len, titles))
-        frames = Samples(
-            np.frombuffer(self._sizes, np.uint32), ((num_frames, frame_samples),), _CHUNK_FRAMES, frames_offset
-        )
-        tracks = [
-            audio_track(
-                frames,
-                rate_hz=self._rate_hz,
-                priming=priming_samples,
-                duration=self._total_samples,
-                language=language,
-                bit_rate=round(frames.num_bytes * 8 * self._rate_hz / (num_frames * frame_samples)),
-                config=self._encoder.extradata,
-                has_text=bool(titles),
-            )
-        ]
-        if titles:
-            sizes = np.array([len(title) for title in titles], np.uint32)
-            starts_ms = [round(span.start_samples * 1_000 / self._rate_hz) for span in self._spans]
-            ends_ms = [*starts_ms[1:], round(self._total_samples * 1_000 / self._rate_hz)]
-            durations = tuple((1, end - start) for start, end in zip(starts_ms, ends_ms, strict=True))
-            texts = Samples(sizes, durations, 1, offset)
-            tracks.append(chapter_track(texts, duration=self._total_samples, language=language))
+        sound = self._sound_track(offset + sum(map(len, titles)), has_titles=bool(titles))
+        tracks = [sound, self._title_track(titles, offset)] if titles else [sound]
         about = user_data(
-            self._tags,
-            self._spans,
-            self._rate_hz,
-            priming=priming_samples,
-            total=self._total_samples,
+            self._tags, self._spans, self._rate_hz, priming=self._priming_samples, total=self._total_samples
         )
         return movie(self._rate_hz, self._total_samples, len(tracks), *tracks, about)
+
+    def _sound_track(self, offset: int, *, has_titles: bool) -> bytes:
+        num_samples = len(self._sizes) * self._encoder.frame_samples
+        surplus = num_samples - self._priming_samples - self._total_samples
+        if surplus:
+            raise AssemblyError(f"the AAC encoder made {surplus} samples more than it was given")
+        durations = ((len(self._sizes), self._encoder.frame_samples),)
+        frames = Samples(np.frombuffer(self._sizes, np.uint32), durations, _CHUNK_FRAMES, offset)
+        return audio_track(
+            frames,
+            rate_hz=self._rate_hz,
+            priming=self._priming_samples,
+            duration=self._total_samples,
+            language=three_letters(self._tags.language),
+            bit_rate=round(frames.num_bytes * 8 * self._rate_hz / num_samples),
+            config=self._encoder.extradata,
+            has_text=has_titles,
+        )
+
+    def _title_track(self, titles: list[bytes], offset: int) -> bytes:
+        sizes = np.array([len(title) for title in titles], np.uint32)
+        edges = [*(span.start_samples for span in self._spans), self._total_samples]
+        edges_ms = [round(edge * 1_000 / self._rate_hz) for edge in edges]
+        durations = tuple((1, end - start) for start, end in pairwise(edges_ms))
+        language = three_letters(self._tags.language)
+        return chapter_track(Samples(sizes, durations, 1, offset), duration=self._total_samples, language=language)
