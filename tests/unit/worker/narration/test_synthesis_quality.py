@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from madeupvoice import RATE_HZ, speak
+from processes import wait_for
 from workerfakes import (
     NARRATION_ID,
     FakeEngine,
@@ -22,6 +25,8 @@ from workerfakes import (
 from producer.contract.narration import EngineName
 from worker.codec import SegmentCodec
 from worker.engine.request import SegmentRequest, Take
+from worker.errors import DrainingError
+from worker.narration import synthesis
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
@@ -42,12 +47,16 @@ class Voice(FakeEngine):
     def __init__(self, num_cut: int = 0) -> None:
         super().__init__(is_held=True)
         self._num_cut = num_cut
+        #: Takes after which nothing comes any more.
+        self.num_spoken = 100
 
     def submit(self, request: SegmentRequest):
         future = super().submit(request)
         pcm = speak(request.text, request.seed)
         if len(self.requests) <= self._num_cut:
             pcm = pcm[: len(pcm) * 2 // 3]
+        if len(self.requests) > self.num_spoken:
+            return future
         future.set_running_or_notify_cancel()
         future.set_result(Take(pcm, RATE_HZ, request.seed, 0.5, is_watermarked=False))
         return future
@@ -58,6 +67,8 @@ class Hearing:
 
     def understands(self, language: str) -> bool:
         return True
+
+    def close(self) -> None: ...
 
     def submit(self, pcm, rate_hz: int, *, text: str, language: str):
         found = (Finding(Flag.WORDS_DIFFER, 0.4),)
@@ -71,11 +82,13 @@ class Worker:
         self.engine = Voice(num_cut)
         self.store = store or store_with(request_of(engine="draft", **fields), plan_of(TEXT))
         self.ledger = FakeLedger()
+        self.drain = Drain(600.0)
+        self.book = LeaseBook()
         attempts = Attempts(
             ledger=self.ledger,
             messenger=FakeMessenger(),
-            book=LeaseBook(),
-            drain=Drain(0.0),
+            book=self.book,
+            drain=self.drain,
             worker="host:1",
             end_process=lambda reason: None,
         )
@@ -94,6 +107,10 @@ class Worker:
     def run(self):
         self.synthesizer.run(NARRATION_ID, 0)
         return self.ledger.last("complete")["take"]
+
+    def try_to_run(self) -> None:
+        with suppress(DrainingError):
+            self.synthesizer.run(NARRATION_ID, 0)
 
     def stored(self, key: str) -> TakeRecord | None:
         return TakeRecord.parse(SegmentCodec().read(self.store.objects[key]).comment)
@@ -140,22 +157,22 @@ def test_what_was_stored_before_there_were_checks_is_checked_when_it_is_reused(t
 
 
 def test_a_reused_take_is_listened_to_when_nobody_has_done_so(tmp_path):
-    first = Worker(tmp_path, quality="asr", hearing=Hearing())
-    first.store.objects.update(Worker(tmp_path).store.objects)
     plain = Worker(tmp_path)
-    made = plain.run()
-    key = made.key
-    listening = Worker(tmp_path, quality="asr", hearing=Hearing())
-    listening.store.objects[key] = plain.store.objects[key]
-    take = listening.run()
-    assert take.flags == ("words_differ",)
-    assert take.checks == ("signal", "asr")
+    key = plain.run().key
+
+    def listening(data: bytes) -> Worker:
+        worker = Worker(tmp_path, quality="asr", hearing=Hearing())
+        worker.store.objects[key] = data
+        return worker
+
+    first = listening(plain.store.objects[key])
+    take = first.run()
+    assert (take.flags, take.checks) == (("words_differ",), ("signal", "asr"))
     assert take.num_takes == 3  # two more were made, and none was better
     assert take.is_reused
-    again = Worker(tmp_path, quality="asr", hearing=Hearing())
-    again.store.objects[key] = listening.store.objects[key]
-    assert again.run().flags == ("words_differ",)
-    assert again.engine.requests == []
+    second = listening(first.store.objects[key])
+    assert second.run().flags == ("words_differ",)
+    assert second.engine.requests == []
 
 
 def test_a_segment_that_is_to_be_listened_to_waits_for_a_worker_that_can(tmp_path):
@@ -164,6 +181,24 @@ def test_a_segment_that_is_to_be_listened_to_waits_for_a_worker_that_can(tmp_pat
     assert worker.ledger.names() == ["claim", "release"]
     assert "speech recognition" in worker.ledger.last("release")["reason"]
     assert worker.engine.requests == []
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_a_retake_is_given_up_like_any_take(tmp_path, monkeypatch, is_cancelled):
+    monkeypatch.setattr(synthesis, "LOOK_S", 0.01)
+    worker = Worker(tmp_path, num_cut=3)
+    worker.engine.num_spoken = 1
+    thread = threading.Thread(target=worker.try_to_run)
+    thread.start()
+    wait_for(lambda: len(worker.engine.futures) == 2, "the second take was asked for")
+    if is_cancelled:
+        worker.book.leases()[0].is_lost = True
+    else:
+        worker.drain.begin()
+    thread.join(20)
+    assert worker.engine.futures[1].cancelled()
+    assert worker.ledger.names() == (["claim"] if is_cancelled else ["claim", "release"])
+    assert not [key for key in worker.store.objects if key.startswith("segments/")]
 
 
 def test_the_test_engine_is_not_checked(tmp_path):
