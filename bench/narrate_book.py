@@ -66,6 +66,7 @@ def narrate(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     environment = {
         **os.environ,
         "CHATTERQUEUE_MODEL_DIR": str(options.checkpoint.resolve()),
+        "CHATTERQUEUE_MAX_RETAKES": "0",  # random weights babble, and would do so again
         "CHATTERQUEUE_HEARTBEAT_DIR": str(folder / "heartbeat"),
     }
     if options.cpu:

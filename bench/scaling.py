@@ -131,6 +131,7 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
     environment = {
         "CHATTERQUEUE_ENGINE": "chatterbox",
         "CHATTERQUEUE_MODEL_DIR": str(options.checkpoint.resolve()),
+        "CHATTERQUEUE_MAX_RETAKES": "0",  # random weights babble, and would do so again
     }
     if options.cpu:
         environment |= {"CHATTERQUEUE_DEVICE": "cpu", "CHATTERQUEUE_NUM_THREADS": "1"}

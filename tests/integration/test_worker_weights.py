@@ -63,6 +63,7 @@ def variables(model_dir: Path, tmp_path: Path, **more: str) -> dict[str, str]:
         "CHATTERQUEUE_MODEL_DIR": str(model_dir),
         "CHATTERQUEUE_DEVICE": "cpu",
         "CHATTERQUEUE_NUM_THREADS": "1",
+        "CHATTERQUEUE_MAX_RETAKES": "0",  # random weights babble, and would do so again
         "CHATTERQUEUE_REQUIRE_LOCK": "true",
         "HF_HOME": str(tmp_path / "hf-home"),
         **more,

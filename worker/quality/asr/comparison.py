@@ -81,7 +81,8 @@ def _findings(found: Difference, wanted: str, heard: str) -> tuple[Finding, ...]
     is_twice = Levenshtein.distance(wanted + wanted, heard) < Levenshtein.distance(wanted, heard)
     if found.num_added > _MAX_ADDED or is_twice:
         findings.append(Finding(Flag.WORDS_ADDED, _weight(found.num_added / length)))
-    if not findings and found.share * length > _MAX_SHARE * length + _FREE_LETTERS:
+    num_wrong = found.share * length - found.num_missing - found.num_added
+    if num_wrong > _MAX_SHARE * length + _FREE_LETTERS:
         findings.append(Finding(Flag.WORDS_DIFFER, _weight(found.share)))
     return tuple(findings)
 

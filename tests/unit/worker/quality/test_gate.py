@@ -127,6 +127,8 @@ class Hearing:
     def understands(self, language: str) -> bool:
         return language == "en"
 
+    def close(self) -> None: ...
+
     def submit(self, pcm, rate_hz: int, *, text: str, language: str) -> Future[tuple[Finding, ...]]:
         self.num_heard += 1
         heard: Future[tuple[Finding, ...]] = Future()
