@@ -58,9 +58,11 @@ class ConditionalsShelf:
                 about = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
-            return self._refuse(path, type(error).__name__)
+            _note_refusal(path, type(error).__name__)
+            return None
         if about != self._about(voice_sha256, tensors):
-            return self._refuse(path, "it is of something else, or was changed")
+            _note_refusal(path, "it is of something else, or was changed")
+            return None
         self._files.touch(path)
         return tensors
 
@@ -77,10 +79,6 @@ class ConditionalsShelf:
         except (OSError, SafetensorError) as error:
             logger.warning("conditionals_not_kept", extra={"file": path.name, "reason": type(error).__name__})
 
-    def _refuse(self, path: Path, reason: str) -> None:
-        # Not removed: what is made now replaces it, and somebody else may have done so already.
-        logger.warning("conditionals_refused", extra={"file": path.name, "reason": reason})
-
     def _about(self, voice_sha256: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, str]:
         return {
             "format": str(FORMAT),
@@ -95,6 +93,11 @@ class ConditionalsShelf:
             return True
         status = self._folder.stat()
         return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _note_refusal(path: Path, reason: str) -> None:
+    """Log a file that is not used. It is not removed: what is made now replaces it, as somebody else may have done."""
+    logger.warning("conditionals_refused", extra={"file": path.name, "reason": reason})
 
 
 def _content_hash(tensors: Mapping[str, torch.Tensor]) -> str:

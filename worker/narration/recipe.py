@@ -78,7 +78,7 @@ class Recipe:
         narration = request.narration
         voices = [_voice_of(segment, narration) for segment in plan.segments]
         voice_names = tuple(dict.fromkeys(voice for voice in voices if voice is not None))
-        numbers = {None: 0, **{name: number for number, name in enumerate(voice_names, start=1)}}
+        numbers = {name: number for number, name in enumerate((None, *voice_names))}
         return cls(
             narration_id=request.id,
             engine=narration.engine,
