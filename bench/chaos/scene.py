@@ -64,7 +64,7 @@ class Scene:
         self.max_attempts = MAX_ATTEMPTS
         #: False once Redis has lost what happened; what was accepted before is then in no log.
         self.is_log_whole = True
-        self.lease_s = scale.of(30.0, 3.0)
+        self.lease_s = scale.of(20.0, 3.0)
         self.fleet = Fleet(folder, self.environment())
 
     def environment(self, **ports: int) -> dict[str, str]:
