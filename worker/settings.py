@@ -40,7 +40,7 @@ class WorkerSettings(Settings):
     #: Threads of an engine on the CPU, one segment each.
     num_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
 
-    #: Seconds until the work of a dead process is given to another; renewed every third of it.
+    #: Seconds until the work of a dead process is given to another; renewed every two seconds.
     lease_s: Annotated[float, Field(ge=1, le=600)] = 20.0
     #: Segments of one narration that are in the queue or in work at once; a worker that holds more itself takes twice
     #: as many as it holds, up to 512, so that a single narration can fill it.
