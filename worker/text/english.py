@@ -13,13 +13,18 @@ from worker.text.englishunits import UNIT, unit_in_words
 from worker.text.numerals import cardinal, decimal, ordinal, year
 from worker.text.roman import roman_value
 
-_KEYWORDS: Final = "Chapter|Book|Part|Volume|Act|Scene|Section|Canto|Psalm|Article|Appendix|Figure|Phase|Type|Class|War"
-#: Names of rulers and popes, whose Roman numeral is an ordinal. `I` is left alone: mostly it is the pronoun.
+_KEYWORDS: Final = "Chapter|Book|Part|Volume|Act|Scene|Section|Canto|Psalm|Article|War"
+#: Names of rulers and popes, whose Roman numeral is an ordinal.
 _RULERS: Final = (
-    "Henry|Edward|Richard|George|William|James|Charles|Louis|Philip|Napoleon|Elizabeth|Mary|John|Paul|Pius|Benedict|"
-    "Leo|Gregory|Innocent|Clement|Urban|Alexander|Nicholas|Frederick|Francis|Ferdinand|Peter|Catherine|Ivan|Otto|"
-    "Rudolf|Wilhelm|Robert|Malcolm|David|Harald|Olaf|Gustav|Christian|Emmanuel|Ramses|Ptolemy|Darius|Constantine"
+    "Henry|Edward|Richard|George|William|James|Charles|Louis|Philip|Napoleon|Elizabeth|John|Paul|Pius|Benedict|Leo|"
+    "Gregory|Innocent|Clement|Urban|Alexander|Nicholas|Frederick|Francis|Ferdinand|Peter|Catherine|Ivan|Otto|Rudolf|"
+    "Wilhelm|Robert|Harald|Olaf|Gustav|Christian|Emmanuel|Ramses|Ptolemy|Darius|Constantine"
 )
+#: `I` is mostly the pronoun: it counts at the end of a line, before a point or a colon, and in "World War I". `C`, `D`,
+#: `L` and `M` alone are letters.
+_ROMAN: Final = r"(?:[IVX][IVXLC]{1,7}|[LC][IVXLC]{1,7}|[VX]|I(?=[ \t]*(?:\n|\Z|[.:\u2013\u2014]))|(?<=World War )I)\b"
+#: A space, with a line break at most; and the same or nothing.
+_GAP: Final = r"(?:[ \t\u00a0\u202f]{1,3}\n?[ \t\u00a0\u202f]{0,3}|\n[ \t\u00a0\u202f]{0,3})"
 _S: Final = r"(?:[ \t\u00a0\u202f]{0,3}\n?[ \t\u00a0\u202f]{0,3})"
 _NUMBER: Final = r"(?:\d{1,3}(?:,\d{3}){1,4}|\d{1,15})"
 _HALF: Final = r"(?:[ap]\.m\.|[AaPp][Mm]\b)"
@@ -28,8 +33,8 @@ _DAY: Final = r"\d{1,2}(?:st|nd|rd|th)?"
 #: What is looked for, in this order: where several begin at one place, the first one is read.
 _FORMS: Final = {
     "address": r"(?:https?://|www\.)[\w.~:/?#@!$&*+,;=%-]{3,200}[\w/]|[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}",
-    "part": rf"\b(?i:{_KEYWORDS}){_S}(?:[IVXLCDM]{{1,8}}|\d{{1,4}})(?![\w.,:/-]*\d)\b",
-    "ruler": rf"\b(?:{_RULERS}){_S}(?=[IVX]{{2}}|[VX])[IVX]{{1,6}}\b",
+    "part": rf"\b(?:{_KEYWORDS}|{_KEYWORDS.upper()}){_GAP}(?:{_ROMAN}|\d{{1,4}}\b)",
+    "ruler": rf"\b(?:{_RULERS}){_GAP}(?:[IVX]{{2,6}}\b|V\b(?!\.))",
     "abbreviation": rf"\b(?:[Nn]os?|pp?|[Vv]ols?|[Ff]igs?|[Cc]h)\.{_S}\d{{1,5}}(?:[-\u2013]\d{{1,5}})?\b",
     "money": rf"[$£€¥]{_S}{_NUMBER}(?:\.\d{{1,2}})?(?:{_S}(?:thousand|million|billion|trillion|bn|m|k)\b)?",
     "time": rf"\b\d{{1,2}}(?::[0-5]\d){{1,2}}(?:{_S}{_HALF})?|\b\d{{1,2}}{_S}{_HALF}",
@@ -42,7 +47,7 @@ _FORMS: Final = {
     "fraction": r"\b(?:\d{1,3} )?\d{1,2}/\d{1,3}\b",
     "range": rf"\b{_NUMBER}[-\u2013]{_NUMBER}\b",
     "measure": rf"(?:(?<!\w)[-\u2212])?\b{_NUMBER}(?:\.\d{{1,6}})?[ \u00a0\u202f-]?(?:{UNIT})",
-    "number": rf"(?:(?<![\w)])[-\u2212])?\b{_NUMBER}(?:\.\d{{1,6}})?(?:-(?=[a-z]))?\b",
+    "number": rf"(?:(?<![\w)])[-\u2212])?\b{_NUMBER}(?:\.\d{{1,6}})?\b",
     "and": r"(?<=\w) ?& ?(?=\w)",
 }
 #: Nothing is read that is a piece of something longer, of a formula or of a code.
@@ -113,6 +118,8 @@ def _abbreviation(written: str) -> str | None:
     names = {"no": "number", "nos": "numbers", "p": "page", "pp": "pages", "vol": "volume", "vols": "volumes"}
     names |= {"fig": "figure", "figs": "figures", "ch": "chapter"}
     name = names[short.lower()]
+    if words is None:
+        return None
     return f"{name.capitalize() if short[0].isupper() else name} {words}"
 
 
@@ -125,6 +132,8 @@ def _range(written: str) -> str | None:
 
 
 def _phone(written: str) -> str | None:
+    if written.endswith("00") and len(written) == len("500-1000"):
+        return _range(written)  # people have numbers of all kinds, and a guess of how many is round
     groups = re.findall(r"\d+", written)
     return ", ".join(" ".join(_DIGIT_WORDS[int(digit)] for digit in group) for group in groups)
 
