@@ -25,8 +25,8 @@ ABSOLUTE_GATE_LUFS: Final = -70.0
 _RELATIVE_GATE_LU: Final = -10.0
 #: Loudness of a mean square of 1, so that a sine of 997 Hz at 0 dB full scale has -3.01 LUFS.
 _OFFSET_LUFS: Final = -0.691
-#: Hops that are transformed at once: as many as stay in the processor's cache.
-_HOPS_AT_ONCE: Final = 12
+#: Hops that are transformed at once: with 12 the calls cost a third more, and 96 do not stay in the cache.
+_HOPS_AT_ONCE: Final = 48
 
 
 class Watcher(Protocol):
@@ -98,7 +98,7 @@ class LoudnessMeter:
 
         Each hop is weighted on its own, by its spectrum. The standard filters the stream; the two differ by what a
         filter carries over the edge of a hop: 0.02 dB in a block of 400 ms, less than 0.001 LU in the whole of speech.
-        Measured: 10,000 times real time, where filters take 2,400.
+        Measured: 13,000 times real time, where filters reach 2,400.
         """
         hops = self._hops.reshape(-1, self._hop)[:num_hops]
         spectra = np.fft.rfft(hops)

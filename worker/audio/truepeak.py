@@ -75,6 +75,8 @@ class TruePeakMeter:
             self._rest = samples
             return
         end = num_cells * _CELL_SAMPLES
+        # The highest sample is a peak already, so only what can rise above it has to be looked at closely.
+        self.peak = max(self.peak, float(np.abs(samples[REACH : end + REACH]).max()))
         peaks = cell_peaks(samples[: end + 2 * REACH], _CELL_SAMPLES, self.peak)
         self.peak = max(self.peak, float(peaks.max()))
         self._rest = samples[end:]

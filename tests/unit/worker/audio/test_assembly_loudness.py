@@ -60,7 +60,7 @@ def test_speech_ends_at_the_target_and_below_the_ceiling(spoken: list[NDArray[np
     assert facts.measured_lufs is not None
     # What the limiter takes is made up for: a little for the presets, more for what is loud and near the ceiling.
     made_up_db = facts.measured_lufs + facts.gain_db - target.integrated_lufs
-    assert -0.05 <= made_up_db < (0.6 if target in TARGETS.values() else 3.0)
+    assert -0.05 <= made_up_db < (1.0 if target in TARGETS.values() else 3.0)
 
 
 def test_chapters_keep_their_relation(spoken: list[NDArray[np.int16]]):

@@ -76,9 +76,9 @@ def test_noise_with_pauses_is_as_loud_as_others_say_at_any_rate():
         assert measured(pcm, rate_hz) == pytest.approx(by_pyloudnorm(pcm, rate_hz, "DeMan"), abs=0.05)
 
 
-@pytest.mark.parametrize("step", [1, 2_399, 28_800, 10**9])
+@pytest.mark.parametrize("step", [997, 2_400, 115_200, 10**9])
 def test_it_does_not_matter_how_the_stream_is_cut(step: int):
-    pcm = np.random.default_rng(1).normal(0.0, 3_000.0, 30_001).astype(np.int16)
+    pcm = np.random.default_rng(1).normal(0.0, 3_000.0, 130_001).astype(np.int16)
     assert measured(pcm, 24_000, step) == measured(pcm, 24_000)
 
 
