@@ -24,6 +24,7 @@ from producer.waiting import OnProgress, wait_for
 from producer.workers import LiveWorker, live_workers
 
 if TYPE_CHECKING:
+    from producer.dictionaries import Dictionaries
     from producer.voices import VoiceRegister
 
 #: `Client.list` hides the built-in in the class body.
@@ -234,6 +235,13 @@ class Client:
     def voices(self) -> VoiceRegister:
         """The register of voices: list, add, remove."""
         return self._services.voices
+
+    @property
+    def dictionaries(self) -> Dictionaries:
+        """The pronunciation dictionaries: list, add, remove."""
+        from producer.dictionaries import Dictionaries
+
+        return Dictionaries(self._services.store)
 
     def list(self, *, state: State | None = None, batch_id: str | None = None, limit: int = 50) -> StatusList:
         """Return narrations, the newest first.

@@ -1,28 +1,33 @@
-"""Reading FLAC, Ogg and MP3 recordings where soundfile is installed: in a child process with limits.
+"""Reading and measuring recordings in a child process with limits: WAV, and FLAC, Ogg and MP3 where soundfile is.
 
 Knows nothing of voices. The producer itself never loads a decoder.
 """
 
 from __future__ import annotations
 
+import array
 import json
+import math
 import re
 import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import dataclass, field, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
 from producer.decoderchild import UNDECODABLE
-from producer.wavfile import WavCodecError, WavError, WavFile, WavFormat
+from producer.listening import Sound
+from producer.wavfile import WavCodecError, WavError, write_wav
 
 _CHILD: Final = Path(__file__).with_name("decoderchild.py")
 
-#: Address space of the child. 120 s of stereo at 192 kHz are 92 MB, its file 50, Python and the decoder 120.
+#: Address space of the child. 120 s of stereo at 192 kHz are 92 MB, as mono 46, its file 25, Python and decoder 140.
 _MAX_MEMORY_BYTES: Final = 512 * 1024 * 1024
-#: A minute of speech takes a tenth of a second.
+#: Of the decoder, and once more as much for the measurements. A minute of speech takes a tenth of a second, what is
+#: measured of it a fifth; of 120 s of stereo at 192 kHz both together take 2.1.
 _MAX_CPU_S: Final = 2
 _TIMEOUT_S: Final = 10.0
 #: Bytes of the line in front of the samples.
@@ -71,8 +76,33 @@ def refuse_other_formats(data: bytes) -> None:
             raise WavCodecError(f"is {kind}, which is not taken")
 
 
-def decode(data: bytes, *, max_duration_s: int, max_rate_hz: int, max_channels: int) -> WavFile:
-    """Return the samples of a FLAC, Ogg or MP3 file; none of one whose header goes beyond a limit.
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A recording that was read."""
+
+    sample_rate_hz: int
+    num_channels: int
+    #: Samples of each channel.
+    num_frames: int
+    #: Mono, 16 bits; empty if the header went beyond a limit, or there are none.
+    samples: array.array[int] = field(default_factory=lambda: array.array("h"))
+    #: None if there are no samples.
+    sound: Sound | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds of audio."""
+        return self.num_frames / self.sample_rate_hz
+
+    def wav(self) -> bytes:
+        """Return the samples as a file."""
+        return write_wav(self.samples, self.sample_rate_hz)
+
+
+def decode(data: bytes, *, max_duration_s: int, max_rate_hz: int, max_channels: int) -> Decoded:
+    """Return what is in a WAV file that `parse_wav` takes, or in a FLAC, Ogg or MP3 file.
+
+    Of one of those whose header goes beyond a limit no sample is decoded.
 
     Raises:
         DecodeLimitError: the decoder came to its limits.
@@ -83,20 +113,35 @@ def decode(data: bytes, *, max_duration_s: int, max_rate_hz: int, max_channels: 
         raise WavError("cannot be decoded")
     if status != 0:
         raise DecodeLimitError("takes a decoder more time or memory than it may have")
-    line, _, frames = output.partition(b"\n")
+    line, _, body = output.partition(b"\n")
+    samples = array.array("h", body[: len(body) - len(body) % 2])
     try:
         header = json.loads(line)
-        wav_format = WavFormat(int(header["sample_rate_hz"]), int(header["num_channels"]), sample_bits=16)
-        # The header of an MP3 file estimates; what was decoded is known.
-        num_frames = len(frames) // wav_format.frame_bytes if frames else int(header["num_frames"])
+        decoded = Decoded(
+            sample_rate_hz=int(header["sample_rate_hz"]),
+            num_channels=int(header["num_channels"]),
+            num_frames=int(header["num_frames"]),
+            samples=samples,
+            sound=_sound_of(header["sound"]) if samples else None,
+        )
     except (ValueError, TypeError, LookupError, ArithmeticError):  # a decoder that was taken over writes what it likes
         raise DecodeLimitError("made its decoder write nonsense") from None
-    return WavFile(wav_format, num_frames, memoryview(frames))
+    is_whole = not samples or decoded.num_frames == len(samples)
+    if not is_whole or decoded.sample_rate_hz < 1 or decoded.num_channels < 1:
+        raise DecodeLimitError("made its decoder write nonsense")
+    return decoded
+
+
+def _sound_of(values: dict[str, float]) -> Sound:
+    measured = {each.name: float(values[each.name]) for each in fields(Sound)}
+    if not all(map(math.isfinite, measured.values())):
+        raise ValueError
+    return Sound(**measured)
 
 
 def _run_child(data: bytes, max_duration_s: int, max_rate_hz: int, max_channels: int) -> tuple[bytes, int | None]:
     """Return what the child writes, up to what it may, and its exit status; there is no child when this returns."""
-    max_output_bytes = _MAX_HEADER_BYTES + 2 * max_duration_s * max_rate_hz * max_channels
+    max_output_bytes = _MAX_HEADER_BYTES + 2 * (max_duration_s + 1) * max_rate_hz
     limits = map(str, (max_duration_s, max_rate_hz, max_channels, _MAX_MEMORY_BYTES, _MAX_CPU_S))
     with tempfile.TemporaryFile() as file:
         file.write(data)

@@ -1,35 +1,30 @@
 """Whether a recording can be a voice, and its conversion to what the workers take.
 
-Knows nothing of S3. Faults carry the codes `audio_empty`, `audio_format`, `audio_codec`, `audio_decode_limit`,
-`audio_size`, `audio_rate`, `audio_channels`, `audio_too_short`, `audio_too_long` and `audio_silent`.
+Knows nothing of S3. Faults of the file itself carry the codes `audio_empty`, `audio_format`, `audio_codec`,
+`audio_decode_limit` and `audio_size`; those of the sound are in `producer.voicecheck`.
 """
 
 from __future__ import annotations
 
-import array
 import hashlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Final
 
-from producer.contract.errors import InvalidVoiceError
-from producer.decoding import DecodeLimitError, can_decode, decode, refuse_other_formats
-from producer.wavfile import WavCodecError, WavError, WavFile, parse_wav, write_wav
+from producer.contract.errors import Fault, InvalidVoiceError
+from producer.decoding import Decoded, DecodeLimitError, can_decode, decode, refuse_other_formats
+from producer.voicecheck import (
+    MAX_CHANNELS,
+    MAX_DURATION_S,
+    MAX_SAMPLE_RATE_HZ,
+    header_faults,
+    header_warnings,
+    sound_faults,
+    sound_warnings,
+)
+from producer.wavfile import WavCodecError, WavError, parse_wav
 
-MAX_RECORDING_BYTES: Final = 50_000_000
-
-#: Seconds. Chatterbox listens to the first 10; below 3 a voice is hard to recognise, which is a warning.
-MIN_DURATION_S: Final = 1.0
-SHORT_DURATION_S: Final = 3.0
-MAX_DURATION_S: Final = 120.0
-
-MIN_SAMPLE_RATE_HZ: Final = 8_000
-MAX_SAMPLE_RATE_HZ: Final = 192_000
-MAX_CHANNELS: Final = 2
-
-#: Of 32,768. A recording whose loudest sample stays below (-50 dB) holds no voice.
-_SILENT_PEAK: Final = 104
-#: Share of samples at full scale from which a listener hears the clipping.
-_CLIPPED_SHARE: Final = 0.001
+#: Two minutes of stereo with 16 bits at 48 kHz are 23 MB.
+MAX_RECORDING_BYTES: Final = 25_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +36,8 @@ class Recording:
     sha256: str
     duration_s: float
     sample_rate_hz: int
-    #: What will make the voice worse than it could be, in words.
-    warnings: tuple[str, ...]
+    #: What will make the voice worse than it could be.
+    warnings: tuple[Fault, ...] = ()
 
 
 def read_recording(data: bytes) -> Recording:
@@ -58,56 +53,38 @@ def read_recording(data: bytes) -> Recording:
         raise _refusal("audio_empty", "the file is empty")
     if len(data) > MAX_RECORDING_BYTES:
         raise _refusal("audio_size", f"is larger than {MAX_RECORDING_BYTES // 1_000_000} MB")
-    wav = _samples_of(data)
-    rate_hz = wav.format.sample_rate_hz
-    if not MIN_SAMPLE_RATE_HZ <= rate_hz <= MAX_SAMPLE_RATE_HZ:
-        raise _refusal("audio_rate", f"has {rate_hz} Hz; {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ} are taken")
-    if wav.format.num_channels > MAX_CHANNELS:
-        raise _refusal("audio_channels", f"has {wav.format.num_channels} channels; one or two are taken")
-    if wav.duration_s < MIN_DURATION_S:
-        raise _refusal("audio_too_short", f"lasts {wav.duration_s:.2f} s; at least {MIN_DURATION_S:g} are needed")
-    if wav.duration_s > MAX_DURATION_S:
-        raise _refusal(
-            "audio_too_long", f"lasts {wav.duration_s:.0f} s; at most {MAX_DURATION_S:g} are taken, 10 are enough"
-        )
-    samples = wav.mono()
-    if max(max(samples), -min(samples)) < _SILENT_PEAK:
-        raise _refusal("audio_silent", "is silent")
-    content = write_wav(samples, rate_hz)
-    return Recording(
-        wav=content,
-        sha256=hashlib.sha256(content).hexdigest(),
-        duration_s=wav.duration_s,
-        sample_rate_hz=rate_hz,
-        warnings=_warnings(samples, wav.duration_s),
-    )
+    decoded = _decoded(data)
+    faults = _header_faults(decoded) or (sound_faults(decoded.sound) if decoded.sound else [])
+    if faults or decoded.sound is None:
+        raise InvalidVoiceError.of(faults)
+    rate_hz, duration_s = decoded.sample_rate_hz, decoded.duration_s
+    wav = decoded.wav()
+    warnings = (*header_warnings(sample_rate_hz=rate_hz, duration_s=duration_s), *sound_warnings(decoded.sound))
+    return Recording(wav, hashlib.sha256(wav).hexdigest(), duration_s, rate_hz, warnings)
 
 
-def _samples_of(data: bytes) -> WavFile:
+def _decoded(data: bytes) -> Decoded:
     try:
         refuse_other_formats(data)
         if not can_decode(data):
-            return parse_wav(data)
+            wav = parse_wav(data)
+            # Of a WAV file the header is read here, so that nothing is started for one that is ruled out.
+            header = Decoded(wav.format.sample_rate_hz, wav.format.num_channels, wav.num_frames)
+            if faults := _header_faults(header):
+                raise InvalidVoiceError.of(faults)
         return decode(
-            data,
-            max_duration_s=round(MAX_DURATION_S),
-            max_rate_hz=MAX_SAMPLE_RATE_HZ,
-            max_channels=MAX_CHANNELS,
+            data, max_duration_s=round(MAX_DURATION_S), max_rate_hz=MAX_SAMPLE_RATE_HZ, max_channels=MAX_CHANNELS
         )
     except WavError as error:
         code = {WavCodecError: "audio_codec", DecodeLimitError: "audio_decode_limit"}.get(type(error), "audio_format")
         raise _refusal(code, f"the file {error}; a WAV file with 16-bit PCM is always taken") from None
 
 
-def _warnings(samples: array.array[int], duration_s: float) -> tuple[str, ...]:
-    warnings = []
-    if duration_s < SHORT_DURATION_S:
-        warnings.append(f"it lasts {duration_s:.1f} s; with {SHORT_DURATION_S:g} to 10 s a voice is caught better")
-    num_clipped = samples.count(32_767) + samples.count(-32_768)
-    if num_clipped > _CLIPPED_SHARE * len(samples):
-        warnings.append(f"it is clipped: {num_clipped} samples are at full scale")
-    return tuple(warnings)
+def _header_faults(decoded: Decoded) -> list[Fault]:
+    return header_faults(
+        sample_rate_hz=decoded.sample_rate_hz, num_channels=decoded.num_channels, duration_s=decoded.duration_s
+    )
 
 
 def _refusal(code: str, message: str) -> InvalidVoiceError:
-    return InvalidVoiceError([{"code": code, "field": "audio", "message": message, "line": None}])
+    return InvalidVoiceError([asdict(Fault(code, "audio", message))])

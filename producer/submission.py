@@ -18,10 +18,10 @@ from producer.contract.errors import (
     IdempotencyConflictError,
     QueueUnavailableError,
     StorageUnavailableError,
-    UnknownVoiceError,
 )
-from producer.contract.narration import DEFAULT_VOICE, Narration, NarrationRequest
+from producer.contract.narration import Narration, NarrationRequest
 from producer.narrationset import NarrationSet
+from producer.references import References
 from producer.requestpack import Pack, packs_of
 from producer.room import wait_for_room
 from producer.services import Services
@@ -45,12 +45,13 @@ def submit_one(services: Services, narration: Narration | dict[str, Any], *, wai
     """Hand in one narration; see `Client.submit`."""
     if not isinstance(narration, Narration):
         narration = Narration.parse(narration)
-    voice_sha256 = services.voices.sha256_of(narration.voice) if _has_own_voice(narration) else None
+    references = References(services)
+    references.check(narration)
     narration_id = _id_of(narration)
     if services.ledger.read([narration_id])[0] is not None:
         _check_same_content(services, narration_id, narration)
         return Submitted(narration_id, is_new=False)
-    request = NarrationRequest.new(narration, narration_id=narration_id, voice_sha256=voice_sha256)
+    request = NarrationRequest.new(narration, narration_id=narration_id, **references.pinned(narration))
     # With a key, another process may hand in other content under the same id at this moment: each has its own object.
     content_hash = narration.content_hash() if narration.idempotency_key is not None else None
     pack = Pack(
@@ -69,7 +70,10 @@ def hand_in(services: Services, pack: Pack, request: NarrationRequest) -> Submit
 def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 0.0) -> tuple[str, list[Submitted]]:
     """Hand in a set of narrations and return the batch's id as well; see `Client.submit_many`."""
     try:
-        voices = _voices_of(services, narrations)
+        references = References(services)
+        for member in narrations.members:
+            for fault in references.faults(member.narration):
+                narrations.refuse(member, fault)
         _refuse_conflicts(services, narrations)
     except ChatterqueueError:
         narrations.check()  # what is wrong with the set itself is said first
@@ -81,7 +85,7 @@ def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 
             member.narration,
             narration_id=_id_of(member.narration),
             batch_id=batch_id,
-            voice_sha256=voices.get(member.narration.voice),
+            **references.pinned(member.narration),
         )
         for member in narrations.members
     ]
@@ -151,24 +155,6 @@ def _forget(services: Services, packs: Iterable[Pack]) -> None:
             return
 
 
-def _voices_of(services: Services, narrations: NarrationSet) -> dict[str, str]:
-    """Return the hash of each voice's reference audio; narrations with a voice that is not there are refused."""
-    found: dict[str, str] = {}
-    unknown: dict[str, str] = {}
-    for member in narrations.members:
-        voice = member.narration.voice
-        if not _has_own_voice(member.narration) or voice in found:
-            continue
-        if voice not in unknown:
-            try:
-                found[voice] = services.voices.get(voice).sha256
-                continue
-            except UnknownVoiceError as error:
-                unknown[voice] = str(error)
-        narrations.refuse(member, Fault(UnknownVoiceError.code, "voice", unknown[voice]))
-    return found
-
-
 def _refuse_conflicts(services: Services, narrations: NarrationSet) -> None:
     """Refuse narrations whose idempotency key is known with other content.
 
@@ -187,10 +173,6 @@ def _refuse_conflicts(services: Services, narrations: NarrationSet) -> None:
 
 def _id_of(narration: Narration) -> str:
     return keys.new_id() if narration.idempotency_key is None else keys.id_of_key(narration.idempotency_key)
-
-
-def _has_own_voice(narration: Narration) -> bool:
-    return narration.voice != DEFAULT_VOICE
 
 
 def _check_same_content(services: Services, narration_id: str, narration: Narration) -> None:

@@ -6,6 +6,7 @@ and narrations under way may use it, and it is named by its content.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -15,7 +16,13 @@ from typing import Final
 from pydantic import ValidationError
 
 from producer.contract import keys
-from producer.contract.errors import Fault, InvalidVoiceError, MalformedMessageError, UnknownVoiceError
+from producer.contract.errors import (
+    Fault,
+    InvalidVoiceError,
+    MalformedMessageError,
+    UnknownVoiceError,
+    VoiceForbiddenError,
+)
 from producer.contract.narration import DEFAULT_VOICE, VOICE_NAME
 from producer.contract.voice import Voice
 from producer.recording import Recording
@@ -40,6 +47,7 @@ class VoiceRegister:
 
         Raises:
             UnknownVoiceError: no voice has this name.
+            VoiceForbiddenError: nobody has agreed to its use.
             StorageUnavailableError: S3 cannot be asked.
         """
         return None if name == DEFAULT_VOICE else self.get(name).sha256
@@ -49,6 +57,7 @@ class VoiceRegister:
 
         Raises:
             UnknownVoiceError: no voice has this name.
+            VoiceForbiddenError: nobody has agreed to its use.
             MalformedMessageError: its record is none.
             StorageUnavailableError: S3 cannot be asked.
         """
@@ -87,6 +96,7 @@ class VoiceRegister:
             sample_rate_hz=recording.sample_rate_hz,
             consent=consent.strip(),
             added_at=datetime.now(UTC),
+            warnings=tuple(warning.code for warning in recording.warnings),
         )
         # The audio first: a record never points at nothing.
         self._store.put(keys.voice_audio_key(voice.sha256), recording.wav, "audio/wav")
@@ -101,7 +111,8 @@ class VoiceRegister:
             UnknownVoiceError: no voice has this name.
             StorageUnavailableError: S3 cannot be asked.
         """
-        self._read(name)
+        with contextlib.suppress(VoiceForbiddenError):
+            self._read(name)
         self._store.delete(keys.voice_record_key(name))
         self._cache.pop(name, None)
 
@@ -113,6 +124,8 @@ class VoiceRegister:
         except ObjectNotFoundError:
             raise UnknownVoiceError(name) from None
         except ValidationError as error:
+            if any(fault["loc"] == ("consent",) for fault in error.errors()):
+                raise VoiceForbiddenError(name) from None
             raise MalformedMessageError(f"the record of voice {name!r}", f"{error.error_count()} faults") from None
 
 

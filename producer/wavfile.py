@@ -71,11 +71,17 @@ class WavFile:
         return array.array("h", (sum(frame) // num_channels for frame in zip(*channels, strict=True)))
 
     def _upper_16_bits(self) -> array.array[int]:
+        samples = array.array("h")
         sample_bytes = self.format.sample_bits // 8
+        if sample_bytes == 2:
+            samples.frombytes(self.frames)
+            if sys.byteorder == "big":
+                samples.byteswap()
+            return samples
         raw = bytearray(2 * (len(self.frames) // sample_bytes))
         raw[0::2] = bytes(self.frames[sample_bytes - 2 :: sample_bytes])
         raw[1::2] = bytes(self.frames[sample_bytes - 1 :: sample_bytes])
-        samples = array.array("h", bytes(raw))
+        samples.frombytes(raw)
         if sys.byteorder == "big":
             samples.byteswap()
         return samples
@@ -87,8 +93,8 @@ def _mean_of_two(samples: array.array[int]) -> array.array[int]:
     Two minutes of stereo are 46 million samples, half a minute's work one by one. Here a block of them is one large
     number: 32 bits hold a pair, so that all pairs are added, and halved, at once.
     """
-    pairs = samples.tobytes()
-    means = bytearray()
+    pairs = memoryview(samples).cast("B")
+    means = array.array("h")
     for at in range(0, len(pairs), _BLOCK_BYTES):
         block = pairs[at : at + _BLOCK_BYTES]
         num_pairs = len(block) // 4
@@ -98,8 +104,8 @@ def _mean_of_two(samples: array.array[int]) -> array.array[int]:
         both = int.from_bytes(block, sys.byteorder) ^ offset
         mean = ((((both & lower) + ((both >> 16) & lower)) >> 1) & lower) ^ (offset & lower)
         wide = array.array("H", mean.to_bytes(len(block), sys.byteorder))
-        means += (wide[0::2] if sys.byteorder == "little" else wide[1::2]).tobytes()
-    return array.array("h", bytes(means))
+        means.frombytes((wide[0::2] if sys.byteorder == "little" else wide[1::2]).tobytes())
+    return means
 
 
 def parse_wav(data: bytes) -> WavFile:

@@ -23,7 +23,13 @@ ChatterqueueError
 │   ├── NoEndOfSpeechError      the model did not stop, with every seed that was tried
 │   ├── GpuMemoryError          the GPU's memory is full, even for this segment alone
 │   └── EngineFaultError        the engine of this process is broken; only a new process mends it
+├── RewritingError              the text cannot be made into what is said
+│   ├── DictionaryTooSlowError  a rule of the pronunciation dictionary took too long
+│   ├── DictionaryLimitError    a rule replaces too often, or by too much
+│   ├── DictionaryRegexError    a rule that the worker's engine of regular expressions does not take
+│   └── NothingToSayError       nothing was left that can be spoken
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
+├── VoiceMissingError           reference audio that is not in S3 any more
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 ├── LeaseLostError              the item was cancelled or given to another worker while we held it
 └── AssemblyError               the finished segments do not fit together
@@ -242,6 +248,57 @@ class EngineFaultError(SynthesisError):
         return bool(self.args[1])
 
 
+class RewritingError(ChatterqueueError):
+    """The text cannot be made into what is said; another attempt changes nothing. Argument: what happened."""
+
+    code = "rewriting"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class DictionaryTooSlowError(RewritingError):
+    """A rule took too long, as an expression does that tries all ways to fail. Arguments: its number, seconds."""
+
+    code = "dictionary_too_slow"
+
+    def __init__(self, rule_number: int, limit_s: float) -> None:
+        Exception.__init__(self, rule_number, limit_s)
+
+    def __str__(self) -> str:
+        return f"rule {self.args[0]} of the pronunciation dictionary was stopped: {self.args[1]:g} s were over"
+
+
+class DictionaryLimitError(RewritingError):
+    """A rule replaces too often, or by too much. Arguments: its number, what is exceeded."""
+
+    code = "dictionary_limit"
+
+    def __init__(self, rule_number: int, reason: str) -> None:
+        Exception.__init__(self, rule_number, reason)
+
+    def __str__(self) -> str:
+        return f"rule {self.args[0]} of the pronunciation dictionary was stopped: {self.args[1]}"
+
+
+class DictionaryRegexError(DictionaryLimitError):
+    """A rule that cannot be compiled here. Arguments: its number, what the engine says."""
+
+    code = "dictionary_regex"
+
+
+class NothingToSayError(RewritingError):
+    """No letter and no digit was left. Argument: after what."""
+
+    code = "nothing_to_say"
+
+    def __str__(self) -> str:
+        return f"nothing is left to say after {self.args[0]}"
+
+
 class VoiceDamagedError(ChatterqueueError):
     """Reference audio that is not what its name says. Argument: the hash."""
 
@@ -252,6 +309,18 @@ class VoiceDamagedError(ChatterqueueError):
 
     def __str__(self) -> str:
         return f"the reference audio {self.args[0]} in S3 has another content than its name says; add the voice again"
+
+
+class VoiceMissingError(ChatterqueueError):
+    """Reference audio that a narration was accepted with and that is gone. Argument: the hash."""
+
+    code = "voice_missing"
+
+    def __init__(self, sha256: str) -> None:
+        super().__init__(sha256)
+
+    def __str__(self) -> str:
+        return f"the reference audio {self.args[0]} is not in S3 any more; add the voice again and retry the narration"
 
 
 class DrainingError(ChatterqueueError):

@@ -16,6 +16,7 @@ import typer
 
 from producer.cli import (
     audit,
+    dictionaries,
     doctor,
     fetch,
     follow,
@@ -66,6 +67,7 @@ _COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
 _VOICE_COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
     "add": voices.add,
     "list": voices.list_voices,
+    "show": voices.show,
     "remove": voices.remove,
 }
 
@@ -73,10 +75,11 @@ _VOICE_COMMANDS: Final[dict[str, Callable[..., int | None]]] = {
 def _register() -> None:
     for name, command in _COMMANDS.items():
         app.command(name, epilog=EXIT_CODES)(command)
-    group = typer.Typer(help="Add, list and remove voices.", epilog=EXIT_CODES, no_args_is_help=True)
+    group = typer.Typer(help="Add, list, show and remove voices.", epilog=EXIT_CODES, no_args_is_help=True)
     for name, command in _VOICE_COMMANDS.items():
         group.command(name, epilog=EXIT_CODES)(command)
     app.add_typer(group, name="voices")
+    app.add_typer(dictionaries.group(EXIT_CODES), name="dictionaries")
     app.add_typer(models.group(EXIT_CODES), name="models")
 
 

@@ -1,4 +1,4 @@
-"""The commands `voices add`, `voices list` and `voices remove`."""
+"""The commands `voices add`, `voices list`, `voices show` and `voices remove`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from producer.cli import options, output
 from producer.client import Client
+from producer.contract.keys import voice_audio_key
 from producer.recording import MAX_RECORDING_BYTES, read_recording
 from producer.textfile import read_bytes
 from producer.voices import check_voice
@@ -27,15 +28,19 @@ def add(
     consent: Annotated[str, typer.Option(help="Who agreed to the use of their voice, and when; kept with it.")],
     json: options.Json = False,
 ) -> None:
-    """Add a voice, or replace the one of this name. Only with the speaker's consent."""
+    """Add a voice, or replace the one of this name. Only with the speaker's consent.
+
+    What would make it worse than it could be is a warning; docs/voices.md has every check and its limit.
+    """
     del json
     check_voice(name, consent)
     recording = read_recording(read_bytes(file, MAX_RECORDING_BYTES))
     with Client() as client:
         voice = client.voices.add(name, recording, consent=consent)
     for warning in recording.warnings:
-        output.print_progress_note(f"warning: {warning}")
-    document = {**voice.model_dump(mode="json"), "warnings": recording.warnings}
+        output.print_progress_note(f"warning: it {warning.message} [{warning.code}]")
+    warnings = [{"code": warning.code, "message": warning.message} for warning in recording.warnings]
+    document = {**voice.model_dump(mode="json"), "warnings": warnings}
     output.print_lines(document, [f"{voice.name}: {voice.duration_s:.1f} s at {voice.sample_rate_hz} Hz"])
 
 
@@ -56,6 +61,26 @@ def list_voices(json: options.Json = False) -> None:
             voice.consent,
         )
     output.print_result([voice.model_dump(mode="json") for voice in voices], table)
+
+
+def show(name: Name, json: options.Json = False) -> None:
+    """Show a voice: its hash, where its recording lies, and who agreed to its use."""
+    del json
+    with Client() as client:
+        voice = client.voices.get(name)
+    key = voice_audio_key(voice.sha256)
+    lines = {
+        "name": voice.name,
+        "sha256": voice.sha256,
+        "recording": key,
+        "length": f"{voice.duration_s:.1f} s at {voice.sample_rate_hz} Hz",
+        "added": f"{voice.added_at:%Y-%m-%d %H:%M} UTC",
+        "warnings": ", ".join(voice.warnings) or "none",
+        "consent": voice.consent,
+    }
+    output.print_lines(
+        {**voice.model_dump(mode="json"), "key": key}, [f"{title:<10} {value}" for title, value in lines.items()]
+    )
 
 
 def remove(name: Name, json: options.Json = False) -> None:

@@ -5,11 +5,15 @@ ChatterqueueError
 │   ├── InvalidNarrationError    one narration, every fault named
 │   ├── InvalidBatchError        a set of narrations, every faulty line named; nothing was queued
 │   ├── InvalidVoiceError        reference audio that cannot be a voice
+│   ├── VoiceForbiddenError      a voice without a note of consent
+│   ├── TooManyVoicesError       a narration that names more voices than fit
+│   ├── InvalidDictionaryError   a pronunciation dictionary, every faulty rule named
 │   ├── UnreadableInputError     a file that is not there, not UTF-8, not text
 │   └── OutputPathError          a place the result cannot be written to
 ├── NotFoundError
 │   ├── NarrationNotFoundError
-│   └── UnknownVoiceError
+│   ├── UnknownVoiceError
+│   └── UnknownDictionaryError
 ├── IdempotencyConflictError     the key is taken by a narration with other content
 ├── RetryRefusedError            asked to take up again what is under way or whole
 ├── NarrationUnfinishedError     asked for the result of a narration that has none (yet)
@@ -137,6 +141,37 @@ class InvalidVoiceError(_FaultsError):
     heading = "the voice was refused"
 
 
+class VoiceForbiddenError(InvalidInputError):
+    """A voice whose record, made by other means than `voices add`, holds no note of consent. Argument: the name."""
+
+    code = "voice_forbidden"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+    def __str__(self) -> str:
+        return f"voice {self.args[0]!r} has no note of consent: add it again, with `--consent`"
+
+
+class TooManyVoicesError(InvalidInputError):
+    """A narration that names more voices than fit. Argument: how many fit."""
+
+    code = "voices_too_many"
+
+    def __init__(self, max_voices: int) -> None:
+        super().__init__(max_voices)
+
+    def __str__(self) -> str:
+        return f"names more than {self.args[0]} voices"
+
+
+class InvalidDictionaryError(_FaultsError):
+    """A pronunciation dictionary that cannot be accepted; nothing was stored."""
+
+    code = "invalid_dictionary"
+    heading = "the dictionary was refused"
+
+
 class UnreadableInputError(InvalidInputError):
     """An input file that cannot be read as text. Arguments: path, code of the reason, sentence."""
 
@@ -184,15 +219,36 @@ class NarrationNotFoundError(NotFoundError):
 
 
 class UnknownVoiceError(NotFoundError):
-    """No voice has this name. Argument: the name."""
+    """No voices have these names. Arguments: the names."""
 
     code = "voice_unknown"
+
+    def __init__(self, *names: str) -> None:
+        super().__init__(*names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All the names that are not known."""
+        return self.args
+
+    def __str__(self) -> str:
+        names = ", ".join(map(repr, self.names))
+        return f"no voice {names}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+
+
+class UnknownDictionaryError(NotFoundError):
+    """No pronunciation dictionary has this name. Argument: the name."""
+
+    code = "dictionary_unknown"
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
 
     def __str__(self) -> str:
-        return f"no voice {self.args[0]!r}: add it with `chatterqueue voices add`, or see `chatterqueue voices list`"
+        return (
+            f"no dictionary {self.args[0]!r}: add it with `chatterqueue dictionaries add`, "
+            "or see `chatterqueue dictionaries list`"
+        )
 
 
 class IdempotencyConflictError(ChatterqueueError):

@@ -288,7 +288,14 @@ class NarrationRequest(BaseModel):
 
     @classmethod
     def new(
-        cls, narration: Narration, *, narration_id: str, batch_id: str | None = None, voice_sha256: str | None = None
+        cls,
+        narration: Narration,
+        *,
+        narration_id: str,
+        batch_id: str | None = None,
+        voice_sha256: str | None = None,
+        voices_sha256: dict[str, str | None] | None = None,
+        dictionary: DictionaryReference | None = None,
     ) -> Self:
         """Return the request of a narration that is handed in now."""
         return cls(
@@ -296,6 +303,8 @@ class NarrationRequest(BaseModel):
             batch_id=batch_id,
             submitted_at=datetime.now(UTC),
             voice_sha256=voice_sha256,
+            voices_sha256=voices_sha256 or {},
+            dictionary=dictionary,
             narration=narration,
         )
 
@@ -330,6 +339,10 @@ _OWN_CODES: Final = frozenset(
         "voice_name",
         "dictionary_name",
         "chapters_order",
+        "rule_empties",
+        "rule_pattern",
+        "rule_regex",
+        "rule_replacement",
         "language_unknown",
         "language_unsupported",
         "metadata_json",

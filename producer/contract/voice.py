@@ -16,10 +16,12 @@ class Voice(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     name: str
-    #: Of the stored file: 24 kHz or the recording's own rate, mono, 16-bit PCM WAV.
+    #: Of the stored file: mono 16-bit PCM WAV at the recording's own rate.
     sha256: str
     duration_s: float
     sample_rate_hz: int
     #: Who agreed, to what, when: kept as it was given.
     consent: str = Field(min_length=1, max_length=2_000)
     added_at: datetime
+    #: Codes of what makes it worse than it could be; see docs/voices.md.
+    warnings: tuple[str, ...] = ()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from engine_conformance import segment
 from small_checkpoint import ENGLISH, cached_checkpoint
+from speechlike import speechlike_wav
 
 from producer.contract.narration import Parameters
 from producer.contract.routing import Priority
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.chatterbox import ChatterboxEngine
-from worker.engine.request import SegmentRequest, Take
+from worker.engine.request import SegmentRequest, Take, VoiceReference
 from worker.errors import DrainingError, SynthesisError
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the packages warn at every turn
@@ -66,6 +69,51 @@ def test_takes_are_equal_alone_and_in_any_company(engine: ChatterboxEngine, alon
         futures = [engine.submit(REQUESTS[number]) for number in numbers]
         for number, future in zip(numbers, futures, strict=True):
             assert_same(future.result(DEADLINE_S), alone[number])
+
+
+def test_two_voices_speak_side_by_side_and_the_same_again_from_disk(
+    engine: ChatterboxEngine, alone: list[Take], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody hears another's voice, and what is kept of a voice on disk gives the same samples, to the bit."""
+    voices = []
+    for pitch_hz in (110.0, 220.0):
+        audio = speechlike_wav(1.5, rate_hz=24_000, pitch_hz=pitch_hz)
+        sha256 = hashlib.sha256(audio).hexdigest()
+        (tmp_path / f"{sha256}.wav").write_bytes(audio)
+        voices.append(VoiceReference(sha256, tmp_path / f"{sha256}.wav"))
+
+    def spoken() -> list[Take]:
+        requests = [replace(REQUESTS[0], voice=voice) for voice in (voices[0], None, voices[1])]
+        return [engine.submit(request).result(DEADLINE_S) for request in requests]
+
+    low, own, high = spoken()
+    assert_same(own, alone[0])
+    assert len({take.pcm.tobytes() for take in (low, own, high)}) == 3
+
+    (speaker,) = engine._speakers.values()
+    kept = speaker.loop.preparing._preparation._voices
+    made = {voice.sha256: kept.get(voice) for voice in voices}
+    kept._voices.clear()  # as after a start
+    monkeypatch.setattr(speaker.model, "prepare_voice", None)
+    for voice in voices:
+        assert_equal_voices(kept.get(voice), made[voice.sha256])
+    for take, before in zip(spoken(), (low, own, high), strict=True):
+        np.testing.assert_array_equal(take.pcm, before.pcm)
+
+
+def assert_equal_voices(restored: Any, made: Any) -> None:
+    assert type(restored) is type(made)
+    assert vars(restored.t3).keys() == vars(made.t3).keys()
+    assert restored.gen.keys() == made.gen.keys()
+    for found, expected in [
+        *((vars(restored.t3)[name], value) for name, value in vars(made.t3).items()),
+        *((restored.gen[name], value) for name, value in made.gen.items()),
+    ]:
+        if expected is None:
+            assert found is None
+        else:
+            assert (found.dtype, found.device) == (expected.dtype, expected.device)
+            assert found.equal(expected)
 
 
 def test_a_take_says_what_it_has_cost(alone: list[Take]) -> None:

@@ -5,9 +5,7 @@ Labels, which are the name of a voice and a title, are in a narration's record t
 
 from __future__ import annotations
 
-import array
 import logging
-import math
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -19,11 +17,11 @@ import redis
 from processes import wait_for
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from speechlike import speechlike_wav
 
 from producer import Client, Narration, Settings, State
 from producer.contract.errors import ChatterqueueError
 from producer.recording import read_recording
-from producer.wavfile import write_wav
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +34,7 @@ MARKS = {
     "title": "quuxtitlemark",
     "metadata": "quuxmetamark",
 }
-VOICE = write_wav(array.array("h", [round(9_000 * math.sin(n / 9)) for n in range(64_000)]), 16_000)
+VOICE = speechlike_wav(4)
 
 
 @contextmanager

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import array
 import json
-import math
-import struct
 import urllib.request
 import wave
 from pathlib import Path
@@ -12,11 +11,13 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from speechlike import speechlike_wav
 
 from producer import Client, Narration, Settings
 from producer.cli import main
 from producer.contract.errors import ExitCode
 from producer.storage import ObjectStore
+from producer.wavfile import write_wav
 
 pytestmark = pytest.mark.integration
 
@@ -138,29 +139,32 @@ def test_a_narration_that_fails_is_an_error_with_its_reason(run, settings: Setti
     assert "cancelled" in error["message"]
 
 
-def write_voice(path: Path, duration_s: float, *, peak: int = 10_000) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(24_000)
-        samples = (round(peak * math.sin(index * 0.05)) for index in range(round(duration_s * 24_000)))
-        file.writeframes(b"".join(struct.pack("<h", sample) for sample in samples))
-
-
 def test_a_voice_is_added_listed_and_removed(run, place, store: ObjectStore):
-    write_voice(place / "ada.wav", 4)
+    (place / "ada.wav").write_bytes(speechlike_wav(4, rate_hz=24_000))
     document = run.json("voices", "add", "ada", "ada.wav", "--consent", "Ada Example agreed on 2026-01-01")
     assert (document["name"], document["duration_s"], document["sample_rate_hz"]) == ("ada", 4.0, 24_000)
     assert store.get(f"voices/{document['sha256']}.wav") == (place / "ada.wav").read_bytes()
     assert [voice["consent"] for voice in run.json("voices", "list")] == ["Ada Example agreed on 2026-01-01"]
     assert "ada" in " ".join(run.lines("voices", "list"))
+    shown = run.json("voices", "show", "ada")
+    assert (shown["key"], shown["consent"]) == (f"voices/{document['sha256']}.wav", document["consent"])
+    assert run.lines("voices", "show", "ada")[1] == f"sha256     {document['sha256']}"
     assert run.lines("voices", "remove", "ada") == ["ada removed"]
     assert run.json("voices", "list") == []
     assert run.json("voices", "remove", "ada", exit_code=ExitCode.NOT_FOUND)["error"]["code"] == "voice_unknown"
 
 
+def test_what_makes_a_voice_worse_is_said_with_its_code_and_kept(run, place, capsys):
+    (place / "ada.wav").write_bytes(speechlike_wav(2, rate_hz=8_000))
+    document = run.json("voices", "add", "ada", "ada.wav", "--consent", "yes")
+    assert [warning["code"] for warning in document["warnings"]] == ["audio_short", "audio_low_rate"]
+    assert run.json("voices", "show", "ada")["warnings"] == ["audio_short", "audio_low_rate"]
+    assert main(["voices", "add", "ada", "ada.wav", "--consent", "yes"]) == ExitCode.OK
+    assert "warning: it lasts 2.0 s; with 3 to 10 s a voice is caught better [audio_short]" in capsys.readouterr().err
+
+
 def test_a_silent_voice_is_refused_and_nothing_is_stored(run, place, store: ObjectStore):
-    write_voice(place / "quiet.wav", 4, peak=0)
+    (place / "quiet.wav").write_bytes(write_wav(array.array("h", bytes(128_000)), 16_000))
     error = run.json("voices", "add", "quiet", "quiet.wav", "--consent", "yes", exit_code=ExitCode.INVALID_INPUT)
     assert error["error"]["faults"][0]["code"] == "audio_silent"
     assert list(store.list_keys()) == []

@@ -11,6 +11,7 @@ from redis import Redis
 
 from producer import Client, Narration, NarrationJob, Settings, State
 from producer.contract import keys
+from producer.contract.dictionary import Rule, Rules
 from producer.contract.errors import (
     IdempotencyConflictError,
     InvalidBatchError,
@@ -21,6 +22,7 @@ from producer.contract.errors import (
     NarrationUnfinishedError,
     OutputPathError,
     QueueUnavailableError,
+    UnknownDictionaryError,
     UnknownVoiceError,
     WaitTimeoutError,
 )
@@ -180,6 +182,42 @@ def test_the_hash_of_a_voice_is_kept_with_the_request(client, settings, store, r
     with pytest.raises(UnknownVoiceError):
         client.submit({"text": "One.", "voice": "ada"})
     assert store.exists(keys.voice_audio_key("ab" * 32))
+
+
+def test_all_that_a_narration_names_is_pinned_when_it_is_handed_in(client, settings, store, redis_client):
+    for name, sha256 in (("ada", "ab" * 32), ("bo", "cd" * 32)):
+        client.voices.add(name, Recording(b"RIFF", sha256, 4.0, 24_000), consent="agreed")
+    client.dictionaries.add("names", Rules(rules=(Rule(pattern="Cholmondeley", replacement="Chumley"),)))
+    chapters = [{"title": "I", "start": 0, "voice": "ada"}]
+    fields = {"text": "One. [voice:bo] Two.", "chapters": chapters, "dictionary": "names"}
+    batch = client.submit_many([fields, {"text": "Three."}, {**fields, "voice": "bo"}])
+    client.voices.remove("bo")
+    client.dictionaries.remove("names")
+    first, second, third = (stored_request(store, settings, redis_client, id) for id in batch.ids)
+    assert (first.voice_sha256, first.voices_sha256) == (None, {"ada": "ab" * 32, "bo": "cd" * 32})
+    assert (second.voices_sha256, second.dictionary) == ({}, None)
+    assert (third.voice_sha256, third.voices_sha256) == ("cd" * 32, {"ada": "ab" * 32})
+    assert first.dictionary == third.dictionary
+    assert (first.dictionary.name, first.dictionary.version) == ("names", 1)
+    with pytest.raises(UnknownDictionaryError):
+        client.submit({"text": "One.", "dictionary": "names"})
+
+
+def test_every_name_that_is_not_there_is_listed_and_nothing_is_queued(client, settings, store, redis_client):
+    chapters = [{"title": "I", "start": 0, "voice": "ada"}]
+    fields = {"text": "One. [voice:bo] Two. [voice:cy] Three.", "chapters": chapters, "dictionary": "names"}
+    with pytest.raises(InvalidBatchError) as caught:
+        client.submit_many([{"text": "Fine."}, fields])
+    assert [(fault.field, fault.code) for fault in caught.value.faults] == [
+        ("narrations[1].chapters", "voice_unknown"),
+        ("narrations[1].text", "voice_unknown"),
+        ("narrations[1].dictionary", "dictionary_unknown"),
+    ]
+    assert "'bo', 'cy'" in caught.value.faults[1].message
+    with pytest.raises(UnknownVoiceError, match="'ada', 'bo', 'cy'"):
+        client.submit({**fields, "dictionary": None})
+    assert keys_of(redis_client, settings) == []
+    assert list(store.list_keys()) == []
 
 
 def test_a_bulk_file_is_refused_as_a_whole_with_every_line_named(client, settings, store, redis_client, tmp_path):

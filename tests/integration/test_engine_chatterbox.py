@@ -54,11 +54,11 @@ def refuse(*args: object, **kwargs: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """Both models, loaded and heard without a network, and with nothing unpickled."""
     import torch
 
-    engine = built(locked_checkpoint(), require_lock=True)
+    engine = built(locked_checkpoint(), require_lock=True, cache_dir=tmp_path_factory.mktemp("cache"))
     stock_load = torch.load
 
     def load_of_perth_only(path: object, *args: object, **kwargs: object) -> object:

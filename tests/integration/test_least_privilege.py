@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import array
 import json
-import math
 import os
 import re
 import shutil
@@ -23,6 +21,7 @@ from recordedcalls import record_calls, recorded, stop_recording
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rolefarm import PREFIX, USERS, RoleFarm, certificates
+from speechlike import speechlike_wav
 from tlsproxy import TlsProxy
 
 from producer import Client, Narration, Settings, State
@@ -34,7 +33,6 @@ from producer.messages import Messenger, producer_app, queue_list
 from producer.recording import read_recording
 from producer.stack.seaweedfs import BUCKET
 from producer.storage import ObjectStore
-from producer.wavfile import write_wav
 
 pytestmark = pytest.mark.integration
 
@@ -120,7 +118,7 @@ def test_each_role_can_do_its_work_over_tls_and_needs_no_more_of_s3_than_its_pol
     record_calls(producer_calls)
     try:
         with Client(settings) as client:
-            voice = write_wav(array.array("h", [round(9_000 * math.sin(n / 9)) for n in range(64_000)]), 16_000)
+            voice = speechlike_wav(4)
             client.voices.add("austen", read_recording(voice), consent="herself, by letter")
             assert [found.name for found in client.voices.list()] == ["austen"]
             long = Narration(text="One sentence.\n\n" * 8, engine="tone", format="flac", idempotency_key="k")

@@ -18,6 +18,7 @@ import torch  # noqa: TID253 - worker.engine.selection imports this module when 
 from producer.contract.narration import EngineName, ModelName, Parameters
 from worker.engine.batching.fitting import Fit
 from worker.engine.capacity import find_capacity
+from worker.engine.conditionalsshelf import ConditionalsShelf
 from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
@@ -73,7 +74,7 @@ class ChatterboxEngine:
 
         Args:
             model_dir: folder with the files of the English model, of the multilingual one, or of both.
-            cache_dir: where T3 in int8 is kept if the folder cannot be written to or has no lock.
+            cache_dir: where voices are kept, and T3 in int8 if the folder cannot be written to or has no lock.
             device: where the models go.
             precision: of T3's weights.
             verification: how the files are compared with their lock.
@@ -168,8 +169,14 @@ class ChatterboxEngine:
             capacity=self._capacity,
             max_cached_voices=self._max_cached_voices,
             name=f"chatterbox-{model.value}",
+            shelf=ConditionalsShelf(self._cache_dir / "conditionals", self._voice_identity(model)),
             preparation=self.preparation,
         )
+
+    def _voice_identity(self, model: ModelName) -> str:
+        """Return what decides what a model makes of a recording: voices are made on the CPU, in full precision."""
+        packages = f"chatterbox-{version('chatterbox-tts')}/torch-{torch.__version__}"
+        return f"{packages}/{model.value}/{self._revisions[model]}"
 
     def warm_up(self) -> None:
         """Compile and capture, speak once with each model, and find the watermark in it.

@@ -12,6 +12,7 @@ from typing import Any
 import torch  # noqa: TID253 - imported with the engine that needs it
 
 from worker.engine.conditionals import VoiceConditionals
+from worker.engine.conditionalsshelf import ConditionalsShelf
 from worker.engine.request import SegmentRequest
 from worker.engine.s3gen.speech import Speech
 from worker.engine.t3.prompt import Prompt
@@ -62,17 +63,25 @@ class ChatterboxScript:
 class ChatterboxPreparation:
     """Writes the scripts of one model; used by one thread."""
 
-    def __init__(self, model: Any, *, most_tokens: Callable[[int], int], max_cached_voices: int) -> None:
+    def __init__(
+        self,
+        model: Any,
+        *,
+        most_tokens: Callable[[int], int],
+        max_cached_voices: int,
+        shelf: ConditionalsShelf | None = None,
+    ) -> None:
         """Take the model whose tokenizer and voice encoder are used.
 
         Args:
             model: a `ChatterboxTTS` or `ChatterboxMultilingualTTS` of ours.
             most_tokens: how many speech tokens there is room for beside so many text tokens.
             max_cached_voices: voices that are kept ready.
+            shelf: where more of them are kept on disk.
         """
         self._model = model
         self._most_tokens = most_tokens
-        self._voices = VoiceConditionals(model, max_voices=max_cached_voices)
+        self._voices = VoiceConditionals(model, max_voices=max_cached_voices, shelf=shelf)
 
     def prepare(self, request: SegmentRequest) -> ChatterboxScript:
         """Return the script of a request.

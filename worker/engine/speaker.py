@@ -15,6 +15,7 @@ from worker.engine.batching.fitting import Fit, fit, fit_frames
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.capacity import MAX_POSITIONS, costs_of
+from worker.engine.conditionalsshelf import ConditionalsShelf
 from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
@@ -49,6 +50,7 @@ class Speaker:
         capacity: Fit,
         max_cached_voices: int,
         name: str,
+        shelf: ConditionalsShelf | None = None,
         preparation: type[ChatterboxPreparation] = ChatterboxPreparation,
     ) -> None:
         """Take a model; it takes no memory but the model's until it is started.
@@ -60,6 +62,7 @@ class Speaker:
             capacity: slots and frames, at most.
             max_cached_voices: voices that are kept ready.
             name: of the threads.
+            shelf: where voices are kept on disk.
             preparation: another one, for benchmarks.
         """
         self.model = model
@@ -70,6 +73,7 @@ class Speaker:
         self._precision: Precision = precision
         self._max_cached_voices = max_cached_voices
         self._name = name
+        self._shelf = shelf
         self._preparation = preparation
         self._is_started = False
 
@@ -88,7 +92,10 @@ class Speaker:
         self._renderer = self._make_renderer(kept_bytes)
         self.loop = BatchingLoop(
             preparation=self._preparation(
-                self.model, most_tokens=self._decoder.most_tokens, max_cached_voices=self._max_cached_voices
+                self.model,
+                most_tokens=self._decoder.most_tokens,
+                max_cached_voices=self._max_cached_voices,
+                shelf=self._shelf,
             ),
             decoder=self._decoder,
             renderer=self._renderer,

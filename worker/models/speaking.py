@@ -19,9 +19,12 @@ from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS, generate_tokens,
 from worker.models.loading import SafeLoading
 from worker.models.sampling import Sampling
 from worker.models.vocoder import vocode
+from worker.models.voicetensors import voice_from
 from worker.models.watermark import check_watermarker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
 
 
@@ -80,6 +83,14 @@ class SafeSpeech(SafeLoading):
             stock = super().prepare_conditionals.__func__  # type: ignore[misc]
             stock(room, wav_fpath, exaggeration)
             return room.conds.to(self.device)
+
+    def restore_voice(self, tensors: Mapping[str, torch.Tensor]) -> Any:
+        """Return the `Conditionals` that these tensors are of (`worker.models.voicetensors`), where T3 is.
+
+        Raises:
+            ModelLoadError: they are not those of a voice.
+        """
+        return voice_from(tensors, self._conditionals_class()).to(self.device)
 
     def prepare_conditionals(self, wav_fpath: str | Path, exaggeration: float = 0.5) -> None:
         """Make a reference recording the voice of every later call that names none."""

@@ -23,7 +23,7 @@ from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
-from worker.engine.request import SegmentRequest, Take, VoiceReference, segment_seed
+from worker.engine.request import SegmentRequest, Take, VoiceReference
 from worker.errors import AssemblyError, DrainingError, EngineUnavailableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
@@ -148,15 +148,15 @@ class Synthesizer:
 
     def _part(self, narration_id: str, index: int) -> Part:
         recipe = self._recipes.get(narration_id)
-        text = recipe.text(index)
+        spoken = recipe.segment(index)
         engine = self._engines.get(recipe.engine)
         request = SegmentRequest(
-            text=text,
+            text=spoken.text,
             language=recipe.language,
             model=recipe.model,
-            voice=self._voices.reference(recipe.voice_sha256) if recipe.voice_sha256 else None,
+            voice=self._voices.reference(spoken.voice_sha256) if spoken.voice_sha256 else None,
             parameters=recipe.parameters,
-            seed=segment_seed(recipe.seed, text),
+            seed=spoken.seed,
             priority=recipe.priority,
         )
         identity = engine.identity(recipe.model)

@@ -9,9 +9,8 @@ import pytest
 from workerfakes import FakeStore
 
 from producer.contract.keys import voice_audio_key
-from producer.storage import ObjectNotFoundError
 from producer.wavfile import write_wav
-from worker.errors import SynthesisError, VoiceDamagedError
+from worker.errors import SynthesisError, VoiceDamagedError, VoiceMissingError
 from worker.voices import VoiceShelf
 
 
@@ -50,8 +49,10 @@ def test_damaged_audio_is_refused_and_not_kept(tmp_path):
 
 def test_a_voice_that_is_gone_is_named(tmp_path):
     shelf = VoiceShelf(FakeStore(), tmp_path)
-    with pytest.raises(ObjectNotFoundError):
+    with pytest.raises(VoiceMissingError) as caught:
         shelf.fetch(shelf.reference("0" * 64))
+    assert not caught.value.is_retryable
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_disk_that_cannot_take_it_is_no_fault_of_the_narration(tmp_path):

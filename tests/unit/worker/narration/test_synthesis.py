@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import pytest
 from processes import wait_for
+from speechlike import speechlike_wav
 from workerfakes import (
     NARRATION_ID,
     RATE_HZ,
@@ -20,7 +22,7 @@ from workerfakes import (
 )
 
 from producer.contract.errors import StorageUnavailableError
-from producer.contract.keys import segment_key
+from producer.contract.keys import segment_key, voice_audio_key
 from producer.contract.narration import EngineName, ModelName
 from worker.errors import DrainingError
 from worker.narration import synthesis
@@ -143,6 +145,40 @@ def test_the_segment_fails_when_its_plan_is_gone(tmp_path):
     bench.run()
     assert bench.ledger.last("claim")["engine_identity"] is None
     assert bench.ledger.last("fail")["code"] == "object_not_found"
+
+
+def test_only_the_segments_of_a_voice_fail_when_its_recording_is_gone(tmp_path):
+    request = request_of().model_copy(update={"voices_sha256": {"ada": "a" * 64}})
+    plan = plan_of("One.", "Two.")
+    first, second = plan.segments
+    spoken = plan.model_copy(update={"segments": (first.model_copy(update={"voice": "ada"}), second)})
+    bench = Bench(tmp_path, store=store_with(request, spoken))
+    bench.run(0)
+    failure = bench.ledger.last("fail")
+    assert (failure["code"], failure["is_final"]) == ("voice_missing", True)
+    assert "a" * 64 in failure["reason"]
+    bench.run(1)
+    assert bench.ledger.last("complete")["index"] == 1
+    assert [asked.text for asked in bench.engine.requests] == ["Two."]
+
+
+def test_the_same_text_in_two_voices_is_two_segments_of_the_cache(tmp_path):
+    recordings = {name: speechlike_wav(1.0, pitch_hz=pitch_hz) for name, pitch_hz in (("ada", 220.0), ("bo", 110.0))}
+    hashes = {name: hashlib.sha256(audio).hexdigest() for name, audio in recordings.items()}
+    request = request_of().model_copy(update={"voices_sha256": hashes})
+    plan = plan_of("So.", "So.", "So.")
+    voices = (None, "ada", "bo")
+    spoken = [each.model_copy(update={"voice": name}) for each, name in zip(plan.segments, voices, strict=True)]
+    bench = Bench(tmp_path, store=store_with(request, plan.model_copy(update={"segments": tuple(spoken)})))
+    for name, audio in recordings.items():
+        bench.store.objects[voice_audio_key(hashes[name])] = audio
+    for index in range(3):
+        bench.run(index)
+    heard = [asked.voice and asked.voice.sha256 for asked in bench.engine.requests]
+    assert heard == [None, hashes["ada"], hashes["bo"]]
+    assert all(asked.voice is None or asked.voice.path.is_file() for asked in bench.engine.requests)
+    keys = [fields["take"].key for name, fields in bench.ledger.calls if name == "complete"]
+    assert len(set(keys)) == 3
 
 
 def test_the_segment_is_offered_to_others_when_the_engine_is_not_here(tmp_path):
