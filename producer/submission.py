@@ -45,13 +45,13 @@ def submit_one(services: Services, narration: Narration | dict[str, Any], *, wai
     """Hand in one narration; see `Client.submit`."""
     if not isinstance(narration, Narration):
         narration = Narration.parse(narration)
-    references = References(services)
-    references.check(narration)
+    found = References(services).look_up(narration)
+    found.check()
     narration_id = _id_of(narration)
     if services.ledger.read([narration_id])[0] is not None:
         _check_same_content(services, narration_id, narration)
         return Submitted(narration_id, is_new=False)
-    request = NarrationRequest.new(narration, narration_id=narration_id, **references.pinned(narration))
+    request = NarrationRequest.new(narration, narration_id=narration_id, **found.pinned)
     # With a key, another process may hand in other content under the same id at this moment: each has its own object.
     content_hash = narration.content_hash() if narration.idempotency_key is not None else None
     pack = Pack(
@@ -71,8 +71,9 @@ def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 
     """Hand in a set of narrations and return the batch's id as well; see `Client.submit_many`."""
     try:
         references = References(services)
-        for member in narrations.members:
-            for fault in references.faults(member.narration):
+        found = [references.look_up(member.narration) for member in narrations.members]
+        for member, named in zip(narrations.members, found, strict=True):
+            for fault in named.faults:
                 narrations.refuse(member, fault)
         _refuse_conflicts(services, narrations)
     except ChatterqueueError:
@@ -85,9 +86,9 @@ def submit_set(services: Services, narrations: NarrationSet, *, wait_s: float = 
             member.narration,
             narration_id=_id_of(member.narration),
             batch_id=batch_id,
-            **references.pinned(member.narration),
+            **named.pinned,
         )
-        for member in narrations.members
+        for member, named in zip(narrations.members, found, strict=True)
     ]
     packs, refs = packs_of(requests, batch_id)
     return batch_id, _carry_out(services, packs, list(zip(requests, refs, strict=True)), wait_s=wait_s)

@@ -66,10 +66,10 @@ EVERYTHING = {"text": "One. [voice:bo] Two. [voice:default] Three.", "voice": "c
 
 
 def test_every_voice_is_pinned_wherever_it_is_named():
-    found = references(CountingStore("ada", "bo", "cy"))
     asked = narration(**EVERYTHING)
-    found.check(asked)
-    request = NarrationRequest.new(asked, narration_id="a" * 26, **found.pinned(asked))
+    found = references(CountingStore("ada", "bo", "cy")).look_up(asked)
+    found.check()
+    request = NarrationRequest.new(asked, narration_id="a" * 26, **found.pinned)
     assert request.voice_sha256 == "hash-cy"
     assert request.voices_sha256 == {"ada": "hash-ada", "bo": "hash-bo", "default": None}
     assert NarrationRequest.model_validate_json(request.model_dump_json()) == request
@@ -78,13 +78,13 @@ def test_every_voice_is_pinned_wherever_it_is_named():
 def test_nothing_is_asked_for_when_nothing_is_named():
     services = SimpleNamespace()  # has neither voices nor a store
     asked = narration(text="It cost [sic] 3 pounds.")
-    found = References(services)  # type: ignore[arg-type]
-    found.check(asked)
-    assert found.pinned(asked) == {"voice_sha256": None, "voices_sha256": {}, "dictionary": None}
+    found = References(services).look_up(asked)  # type: ignore[arg-type]
+    found.check()
+    assert found.pinned == {"voice_sha256": None, "voices_sha256": {}, "dictionary": None}
 
 
 def test_all_unknown_voices_are_named_by_field():
-    faults = references(CountingStore("bo")).faults(narration(**EVERYTHING, dictionary="names"))
+    faults = references(CountingStore("bo")).look_up(narration(**EVERYTHING, dictionary="names")).faults
     assert [(fault.field, fault.code) for fault in faults] == [
         ("voice", "voice_unknown"),
         ("chapters", "voice_unknown"),
@@ -96,29 +96,27 @@ def test_all_unknown_voices_are_named_by_field():
 
 def test_one_error_lists_all_unknown_voices():
     with pytest.raises(UnknownVoiceError, match="'cy', 'ada', 'bo'") as caught:
-        references(CountingStore()).check(narration(**EVERYTHING))
+        references(CountingStore()).look_up(narration(**EVERYTHING)).check()
     assert caught.value.names == ("cy", "ada", "bo")
 
 
 def test_what_is_wrong_in_several_ways_is_one_error_with_all_of_them():
     with pytest.raises(InvalidNarrationError) as caught:
-        references(CountingStore()).check(narration(voice="ada", dictionary="names"))
+        references(CountingStore()).look_up(narration(voice="ada", dictionary="names")).check()
     assert {fault.code for fault in caught.value.faults} == {"voice_unknown", "dictionary_unknown"}
 
 
 def test_a_dictionary_is_pinned_with_its_version():
     store = CountingStore()
     store.add_dictionary("names")
-    found = references(store)
-    asked = narration(dictionary="names")
-    found.check(asked)
-    pinned = found.pinned(asked)["dictionary"]
+    pinned = references(store).look_up(narration(dictionary="names")).pinned["dictionary"]
+    assert pinned is not None
     assert (pinned.name, pinned.version, pinned.sha256) == ("names", 3, "f" * 64)
 
 
 def test_an_unknown_dictionary_is_an_error_of_its_own():
     with pytest.raises(UnknownDictionaryError, match="names"):
-        references(CountingStore()).check(narration(dictionary="names"))
+        references(CountingStore()).look_up(narration(dictionary="names")).check()
 
 
 def test_a_voice_without_a_note_of_consent_is_forbidden():
@@ -126,7 +124,7 @@ def test_a_voice_without_a_note_of_consent_is_forbidden():
     key = keys.voice_record_key("ada")
     store.objects[key] = store.objects[key].replace(b'"consent":"yes"', b'"consent":""')
     with pytest.raises(VoiceForbiddenError, match="ada"):
-        references(store).check(narration(voice="ada"))
+        references(store).look_up(narration(voice="ada")).check()
 
 
 def test_each_name_is_looked_up_once_in_a_set():
@@ -135,7 +133,7 @@ def test_each_name_is_looked_up_once_in_a_set():
     found = references(store)
     for number in range(200):
         asked = narration(text=f"Page {number} [voice:bo] says [voice:nobody] no.", voice="ada", dictionary="names")
-        assert [fault.code for fault in found.faults(asked)] == ["voice_unknown"]
+        assert [fault.code for fault in found.look_up(asked).faults] == ["voice_unknown"]
     assert set(store.gets.values()) == {1}
     assert len(store.gets) == 4
 
@@ -144,5 +142,5 @@ def test_a_text_cannot_have_any_number_of_voices_looked_up():
     store = CountingStore()
     text = " ".join(f"[voice:v{number}] Yes." for number in range(MAX_VOICES + 1))
     with pytest.raises(TooManyVoicesError):
-        references(store).check(narration(text=text))
+        references(store).look_up(narration(text=text)).check()
     assert not store.gets
