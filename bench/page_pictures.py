@@ -86,7 +86,8 @@ def running(chrome: Chrome, page: Page, client: Client, folder: Path) -> None:
     wait(lambda: chrome.find_elements(By.CSS_SELECTOR, ".segment:not(.waiting)"), "the text")
     chrome.save_screenshot(folder / "page-running.png")
     chrome.back()
-    wait(lambda: " left" in chrome.find_element(By.CSS_SELECTOR, "main").text, "progress")
+    is_a_quarter = "return document.querySelector('tbody progress')?.value >= 0.25"
+    wait(lambda: chrome.execute_script(is_a_quarter), "more progress")
     chrome.save_screenshot(folder / "page-list.png")
     job.cancel()
 
