@@ -14,6 +14,7 @@ from producer.contract.errors import (
     Fault,
     InvalidNarrationError,
     TooManyVoicesError,
+    UnknownCoverError,
     UnknownDictionaryError,
     UnknownVoiceError,
     VoiceForbiddenError,
@@ -56,6 +57,7 @@ class Found:
             VoiceForbiddenError: nobody has agreed to the use of a voice.
             TooManyVoicesError: there are more than `MAX_VOICES`.
             UnknownDictionaryError: the dictionary is not there.
+            UnknownCoverError: the cover is not there.
             InvalidNarrationError: several of these.
         """
         if not self.errors:
@@ -76,6 +78,7 @@ class References:
         self._services = services
         self._voices: dict[str, str | ChatterqueueError | None] = {DEFAULT_VOICE: None}
         self._dictionaries: dict[str, DictionaryReference | ChatterqueueError] = {}
+        self._covers: dict[str, ChatterqueueError | None] = {}
 
     def look_up(self, narration: Narration) -> Found:
         """Return what a narration names.
@@ -89,6 +92,8 @@ class References:
         if len(all_names) > MAX_VOICES:
             return Found(nothing, (("voice", TooManyVoicesError(MAX_VOICES)),))
         errors = [(field, error) for field, names in named for error in self._errors(names)]
+        if narration.cover is not None and (missing := self._cover_error(narration.cover)):
+            errors.append(("cover", missing))
         dictionary = None if narration.dictionary is None else self._dictionary(narration.dictionary)
         if isinstance(dictionary, ChatterqueueError):
             return Found(nothing, (*errors, ("dictionary", dictionary)))
@@ -114,6 +119,17 @@ class References:
             except (UnknownVoiceError, VoiceForbiddenError) as error:
                 self._voices[name] = error
         return self._voices[name]
+
+    def _cover_error(self, sha256: str) -> ChatterqueueError | None:
+        if sha256 not in self._covers:
+            from producer.covers import check_cover
+
+            try:
+                check_cover(self._services.store, sha256)
+                self._covers[sha256] = None
+            except UnknownCoverError as error:
+                self._covers[sha256] = error
+        return self._covers[sha256]
 
     def _dictionary(self, name: str) -> DictionaryReference | ChatterqueueError:
         if name not in self._dictionaries:

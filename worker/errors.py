@@ -28,6 +28,7 @@ ChatterqueueError
 │   ├── DictionaryLimitError    a rule replaces too often, or by too much
 │   ├── DictionaryRegexError    a rule that the worker's engine of regular expressions does not take
 │   └── NothingToSayError       nothing was left that can be spoken
+├── RedoneSegmentError          a segment that cannot be spoken once more as was asked for
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── VoiceMissingError           reference audio that is not in S3 any more
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
@@ -247,6 +248,18 @@ class EngineFaultError(SynthesisError):
     def was_begun(self) -> bool:
         """Whether the segment may have to do with the fault."""
         return bool(self.args[1])
+
+
+class RedoneSegmentError(ChatterqueueError):
+    """A segment that cannot be spoken once more as was asked for. Arguments: its index, why."""
+
+    code = "redone_segment"
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(index, reason)
+
+    def __str__(self) -> str:
+        return f"segment {self.args[0]} cannot be redone: {self.args[1]}"
 
 
 class RewritingError(ChatterqueueError):

@@ -19,7 +19,7 @@ from producer.audit.scope import Scope
 from producer.audit.segments import PATIENCE_S, SegmentShelf
 from producer.audit.wholeness import WholenessCheck
 from producer.connection import connect_redis, redis_errors
-from producer.contract.keys import RedisKeys, takes_key
+from producer.contract.keys import RedisKeys, narration_prefix, takes_key
 from producer.contract.manifest import Manifest
 from producer.contract.settings import Settings
 from producer.storage import ObjectNotFoundError, retrying
@@ -166,9 +166,8 @@ class Audit:
 
     def _check_lost(self, narration_id: str, report: Report) -> None:
         """Say what became of a narration that must be there and has no record."""
-        objects = {
-            stored.key.rpartition("/")[2]: stored for stored in self._store.list_objects(f"narrations/{narration_id}/")
-        }
+        prefix = narration_prefix(narration_id)
+        objects = {stored.key.removeprefix(prefix): stored for stored in self._store.list_objects(prefix)}
         ends = [objects[name] for name in ("manifest.json", "ended.json") if name in objects]
         if any(end.age_s > self._settings.retention_days * _DAY_S for end in ends):
             return  # its record has expired, as it should

@@ -19,8 +19,11 @@ from producer.contract.status import STATES_WITH_AUDIO, TERMINAL_STATES
 from producer.storage.inventory import BucketInventory, StoredObject
 
 #: Objects that a narration may have beside its audio.
-_KNOWN: Final = re.compile(r"request(-[0-9a-f]{16})?\.json|(plan|manifest|ended|engine|deleted)\.json|takes\.jsonl")
-_AUDIO: Final = re.compile(r"audio\.(?P<format>[a-z0-9]+)")
+_KNOWN: Final = re.compile(
+    r"request(-[0-9a-f]{16})?\.json|(plan|manifest|ended|engine|deleted)\.json|takes\.jsonl"
+    r"|audio\.(srt|vtt|json)|chapters/\d{4}\.[a-z0-9]+"
+)
+_AUDIO: Final = re.compile(r"audio\.(?!(?:srt|vtt|json)$)(?P<format>[a-z0-9]+)")
 
 #: What may stay of a narration that was deleted, so that it does not come back.
 _MARKS: Final = frozenset({"deleted.json", "ended.json", "engine.json"})

@@ -90,7 +90,10 @@ class WholenessCheck:
         self._check_order(manifest, view)
         present = [segment for segment in manifest.segments if segment.is_present]
         rate_hz = manifest.audio.sample_rate_hz if manifest.audio else 0
-        sounds = {segment.index: (segment.key or "", Sound(segment.num_samples, rate_hz)) for segment in present}
+        sounds = {
+            segment.index: (segment.key or "", Sound(segment.take_samples or segment.num_samples, rate_hz))
+            for segment in present
+        }
         self._check_segments(narration_id, sounds, f"the audio is not affected; {_SPEAK_AGAIN}")
         self._check_voice(manifest, view)
         self._check_audio(manifest, view)

@@ -68,6 +68,8 @@ class ManifestSegment(BaseModel):
     num_samples: int
     #: Samples of the stored take that come before those that are heard.
     trim_start_samples: int = 0
+    #: All samples of the stored take; None: none of them was trimmed.
+    take_samples: int | None = None
     pause_after_samples: int
     offset_s: float
     duration_s: float

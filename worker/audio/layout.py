@@ -90,6 +90,7 @@ def _placed(segment: Segment, offset: int, ended: Ended) -> ManifestSegment:
         offset_samples=offset,
         num_samples=span.num_samples,
         trim_start_samples=span.start_samples,
+        take_samples=take.num_samples if take else None,
         pause_after_samples=ended.pauses.get(segment.index, 0),
         offset_s=round(offset / rate_hz, 6) if rate_hz else 0.0,
         duration_s=round(span.num_samples / rate_hz, 6) if take else 0.0,
@@ -98,6 +99,7 @@ def _placed(segment: Segment, offset: int, ended: Ended) -> ManifestSegment:
         is_reused=take.is_reused if take else False,
         flags=take.flags if take else (),
         score=take.score if take else None,
+        checks=take.checks if take else (),
         error_code=error_code,
         error=error,
     )

@@ -28,9 +28,7 @@ class Piece:
 _COMMA_UNITS: Final = 1
 
 
-def pieces(
-    text: str, ends: list[int], *, forced: Iterable[int] = (), line_ends: Iterable[int] = ()
-) -> list[Piece]:
+def pieces(text: str, ends: list[int], *, forced: Iterable[int] = (), line_ends: Iterable[int] = ()) -> list[Piece]:
     """Return the pieces of a paragraph; they follow each other without a gap.
 
     Args:

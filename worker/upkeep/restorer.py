@@ -197,6 +197,7 @@ def fields_of_manifest(manifest: Manifest) -> dict[str, str | int]:
         "num_done": len(present),
         "num_failed": len(missing),
         "num_reused": sum(segment.is_reused for segment in present),
+        "num_flagged": sum(bool(segment.flags) for segment in present),
         "num_attempts": sum(segment.attempts for segment in manifest.segments),
         "audio_ms": sum(round(1000 * segment.duration_s) for segment in present),
         "engine_ms": round(1000 * manifest.usage.engine_s) if manifest.usage else 0,

@@ -14,11 +14,12 @@ from typing import Final, Protocol
 from producer.contract.keys import segment_key
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import EngineName
-from producer.flacfile import HEADER_BYTES, read_flac_header
+from producer.flacfile import COMMENT_BYTES, read_flac_comment, read_flac_header
 from producer.ledger import MAX_WINDOW
 from producer.storage import ObjectNotFoundError, retrying
-from worker.engine.request import SegmentRequest, VoiceReference, segment_seed
+from worker.engine.request import SegmentRequest, VoiceReference
 from worker.narration.recipe import Recipe
+from worker.quality import TakeRecord
 
 #: Segments that are asked for at once; each question takes some ten milliseconds, nearly all of it waiting.
 NUM_READERS: Final = 8
@@ -56,22 +57,24 @@ def stored_takes(source: Source, recipe: Recipe, engine_identity: str, worker: s
         request = _request(recipe, index)
         key = segment_key(request.content_hash(engine_identity))
         try:
-            data = retrying(lambda: source.get_begin(key, HEADER_BYTES), deadline_s=PATIENCE_S)
+            data = retrying(lambda: source.get_begin(key, COMMENT_BYTES), deadline_s=PATIENCE_S)
         except ObjectNotFoundError:
             return None
         header = read_flac_header(data)
         if header is None or not header.num_samples or not header.sample_rate_hz:
             return None
+        record = TakeRecord.parse(read_flac_comment(data))
         return TakeFacts(
             key=key,
             num_samples=header.num_samples,
             sample_rate_hz=header.sample_rate_hz,
-            seed=request.seed,
+            seed=request.seed if record is None else record.seed,
             # What it cost was in the record that was lost.
             is_reused=True,
             is_watermarked=is_watermarked,
             synthesis_s=0.0,
             worker=worker,
+            **({} if record is None else record.facts()),
         )
 
     with ThreadPoolExecutor(NUM_READERS, thread_name_prefix="rebuild") as readers:
@@ -88,12 +91,12 @@ def stored_takes(source: Source, recipe: Recipe, engine_identity: str, worker: s
 
 def _request(recipe: Recipe, index: int) -> SegmentRequest:
     """Return the request that `worker.narration.synthesis` makes of a segment; the voice's file is not needed here."""
-    text = recipe.text(index)
+    segment = recipe.segment(index)
     return SegmentRequest(
-        text=text,
+        text=segment.text,
         language=recipe.language,
         model=recipe.model,
-        voice=VoiceReference(recipe.voice_sha256, Path()) if recipe.voice_sha256 else None,
+        voice=VoiceReference(segment.voice_sha256, Path()) if segment.voice_sha256 else None,
         parameters=recipe.parameters,
-        seed=segment_seed(recipe.seed, text),
+        seed=segment.seed,
     )
