@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch  # noqa: TID253
+from small_checkpoint import ENGLISH, cached_checkpoint
 
 from worker.engine.conditionals import VoiceConditionals
 from worker.engine.conditionalsshelf import ConditionalsShelf
 from worker.engine.request import VoiceReference
 from worker.errors import ModelLoadError
-from worker.models.voicetensors import tensors_of
+from worker.models.voicetensors import tensors_of, voice_from
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the packages warn while they import
 
@@ -232,3 +233,20 @@ def test_what_is_no_tensor_is_not_kept(tmp_path: Path, shelf: ConditionalsShelf)
     del made.gen["prompt_feat_len"], made.gen["embedding"]
     with pytest.raises(ModelLoadError, match=r"gen\.embedding"):
         tensors_of(made)
+
+
+def test_a_voice_of_chatterbox_comes_back_as_it_was(shelf: ConditionalsShelf) -> None:
+    """With the real classes and the built-in voice of the small checkpoint, as chatterbox-tts stores it."""
+    from chatterbox.tts import Conditionals
+
+    from worker.models.checkpointparts import load_voice
+
+    made: Any = load_voice(cached_checkpoint(ENGLISH) / "conds.pt", "cpu", Conditionals)
+    shelf.put(ADA, tensors_of(made))
+    found = shelf.get(ADA)
+    assert found is not None
+    restored = voice_from(found, Conditionals)
+    assert type(restored) is Conditionals
+    assert vars(restored.t3).keys() == vars(made.t3).keys()
+    assert restored.gen.keys() == made.gen.keys()
+    assert_equal(tensors_of(restored), tensors_of(made))
