@@ -28,6 +28,7 @@ ChatterqueueError
 │   ├── DictionaryLimitError    a rule replaces too often, or by too much
 │   ├── DictionaryRegexError    a rule that the worker's engine of regular expressions does not take
 │   └── NothingToSayError       nothing was left that can be spoken
+├── RedoImpossibleError         a segment that is not there, or words that cannot be spoken at once
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
 ├── LeaseLostError              the item was cancelled or given to another worker while we held it
@@ -296,6 +297,18 @@ class NothingToSayError(RewritingError):
 
     def __str__(self) -> str:
         return f"nothing is left to say after {self.args[0]}"
+
+
+class RedoImpossibleError(ChatterqueueError):
+    """A segment cannot be spoken once more as it was asked for. Arguments: its index, why."""
+
+    code = "redo_impossible"
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(index, reason)
+
+    def __str__(self) -> str:
+        return f"segment {self.args[0]} cannot be spoken once more: {self.args[1]}"
 
 
 class VoiceDamagedError(ChatterqueueError):

@@ -57,7 +57,9 @@ _QUOTE: Final = re.compile(r"(?:>[ \t]*)+")
 #: Stands between two parts (`* * *`, `-----`) or under a heading (`=====`).
 _RULE: Final = re.compile(r"[\s=~*_#-]+")
 #: A dash opens a speech in many languages; it stands right in front of a word or behind a space.
-_BULLET: Final = re.compile(r"[-+*\u2022\u2023\u25aa\u25e6\u00b7\u2013\u2014\u2015][ \t]+|[\u2013\u2014\u2015](?=[\w\u00bf\u00a1])")
+_BULLET: Final = re.compile(
+    r"[-+*\u2022\u2023\u25aa\u25e6\u00b7\u2013\u2014\u2015][ \t]+|[\u2013\u2014\u2015](?=[\w\u00bf\u00a1])"
+)
 _NUMBER: Final = re.compile(r"(?:\d{1,3}[.)]|[a-z]\))[ \t]+(?=\S)")
 #: Ends of sentences and clauses in the 23 languages, with closing quotes.
 _SENTENCE_END: Final = re.compile(

@@ -96,7 +96,9 @@ def _detect_in(window: str, language: str) -> list[int]:
 def _is_one(text: str, more: frozenset[str]) -> bool:
     """Say whether a text ends with an abbreviation that yasbd does not know."""
     before = text.rstrip()
-    return before.endswith(".") and before[:-1].rsplit(maxsplit=1)[-1:] != [] and before[:-1].split()[-1].lower() in more
+    return (
+        before.endswith(".") and before[:-1].rsplit(maxsplit=1)[-1:] != [] and before[:-1].split()[-1].lower() in more
+    )
 
 
 def _sentencex_ends(window: str, language: str) -> list[int]:

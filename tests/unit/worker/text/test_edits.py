@@ -69,7 +69,9 @@ def test_an_edit_in_a_book_of_five_thousand_segments_costs_three_at_most() -> No
 def test_199_of_200_edits_cost_three_segments_at_most_and_none_costs_many() -> None:
     """Nothing outside of a paragraph changes, so each paragraph is looked at by itself."""
     numbers = random.Random(8)
-    costs = Counter(num_new(split_of(paragraph), split_of(edited(paragraph, numbers))) for paragraph in book(numbers, 9_000))
+    costs = Counter(
+        num_new(split_of(paragraph), split_of(edited(paragraph, numbers))) for paragraph in book(numbers, 9_000)
+    )
     print(dict(costs))
     assert max(costs) <= 2 * MAX_CHANGED
     assert sum(times for cost, times in costs.items() if cost > MAX_CHANGED) <= 0.005 * sum(costs.values())
