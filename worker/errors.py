@@ -28,7 +28,7 @@ ChatterqueueError
 │   ├── DictionaryLimitError    a rule replaces too often, or by too much
 │   ├── DictionaryRegexError    a rule that the worker's engine of regular expressions does not take
 │   └── NothingToSayError       nothing was left that can be spoken
-├── RedoneSegmentError          a segment that cannot be spoken once more as was asked for
+├── RedoImpossibleError         a segment that is not there, or words that cannot be spoken at once
 ├── VoiceDamagedError           reference audio in S3 that is not what its name says
 ├── VoiceMissingError           reference audio that is not in S3 any more
 ├── DrainingError               the process is going down; the item goes back with its attempt refunded
@@ -250,18 +250,6 @@ class EngineFaultError(SynthesisError):
         return bool(self.args[1])
 
 
-class RedoneSegmentError(ChatterqueueError):
-    """A segment that cannot be spoken once more as was asked for. Arguments: its index, why."""
-
-    code = "redone_segment"
-
-    def __init__(self, index: int, reason: str) -> None:
-        super().__init__(index, reason)
-
-    def __str__(self) -> str:
-        return f"segment {self.args[0]} cannot be redone: {self.args[1]}"
-
-
 class RewritingError(ChatterqueueError):
     """The text cannot be made into what is said; another attempt changes nothing. Argument: what happened."""
 
@@ -311,6 +299,18 @@ class NothingToSayError(RewritingError):
 
     def __str__(self) -> str:
         return f"nothing is left to say after {self.args[0]}"
+
+
+class RedoImpossibleError(ChatterqueueError):
+    """A segment cannot be spoken once more as it was asked for. Arguments: its index, why."""
+
+    code = "redo_impossible"
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(index, reason)
+
+    def __str__(self) -> str:
+        return f"segment {self.args[0]} cannot be spoken once more: {self.args[1]}"
 
 
 class VoiceDamagedError(ChatterqueueError):

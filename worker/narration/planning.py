@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from producer.contract.chapter import Chapter
@@ -16,9 +16,9 @@ from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
 from worker.narration.ports import Store
 from worker.narration.records import read_request
-from worker.narration.redoing import plan_before, with_redone
+from worker.narration.redoing import plan_before, redone
 from worker.narration.rewriting import rewriting_of
-from worker.text.clean import CleanText
+from worker.text.split import Rewrite
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,7 @@ class Split(Protocol):
     """Cuts a text into segments (`worker.text.split`)."""
 
     def __call__(  # noqa: D102
-        self,
-        text: str,
-        *,
-        language: str,
-        narration_id: str,
-        chapters: Sequence[Chapter] = (),
-        rewrite: Callable[[CleanText], CleanText] | None = None,
+        self, text: str, *, language: str, narration_id: str, chapters: Sequence[Chapter], rewrite: Rewrite
     ) -> Plan: ...
 
 
@@ -75,13 +69,14 @@ class Planner:
         return dispatch
 
     def _plan_of(self, request: NarrationRequest) -> Plan:
+        """Return the plan of a request, before anything of it is stored."""
         narration = request.narration
-        rewriting = rewriting_of(self._store, request)
+        rewrite = rewriting_of(self._store, request)
         plan = plan_before(self._store, request) or self._split(
             narration.text,
             language=narration.language,
             narration_id=request.id,
             chapters=narration.chapters,
-            rewrite=rewriting,
+            rewrite=rewrite,
         )
-        return with_redone(plan, request.redone, rewriting) if request.redone else plan
+        return redone(plan, request.redone, rewrite)

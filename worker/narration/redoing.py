@@ -1,19 +1,19 @@
-"""The plan of a narration that speaks some segments of another once more. Knows nothing of how takes are chosen."""
+"""Which segments of a plan are spoken once more, and with which words. Knows nothing of how a text is split."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from producer.contract.errors import NotFoundError
 from producer.contract.narration import NarrationRequest, Redo, is_speakable
 from producer.contract.plan import Plan, Segment
-from worker.errors import NothingToSayError, RedoneSegmentError
+from worker.errors import RedoImpossibleError
 from worker.narration.ports import Store
 from worker.narration.records import read_plan
-from worker.text import MAX_SEGMENT_UNITS
-from worker.text.clean import CleanText, clean, spoken
-from worker.text.measure import units
+from worker.text.clean import clean, spoken
+from worker.text.measure import MAX_SEGMENT_UNITS, units
+from worker.text.split import Rewrite
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def plan_before(store: Store, request: NarrationRequest) -> Plan | None:
     """Return the plan of the narration that is done again, for this one; None if there is none any more.
 
     It is taken as it is, so that a segment's number means what it meant when somebody chose it, whatever has changed
-    in how texts are cut.
+    in how texts are split.
 
     Raises:
         MalformedMessageError: it cannot be read.
@@ -37,27 +37,33 @@ def plan_before(store: Store, request: NarrationRequest) -> Plan | None:
         return None
 
 
-def with_redone(plan: Plan, redone: Mapping[int, Redo], rewrite: Callable[[CleanText], CleanText]) -> Plan:
-    """Return the plan with the takes that are wanted, and with what is spoken in them instead.
+def redone(plan: Plan, redos: Mapping[int, Redo], rewrite: Rewrite) -> Plan:
+    """Return the plan with these segments given another take, and other words where those are handed in.
+
+    Args:
+        plan: of the text as it was split.
+        redos: segment -> how it is spoken once more.
+        rewrite: what the text went through; other words go through it too.
 
     Raises:
-        RedoneSegmentError: there is no such segment, or its new text is longer than one segment may be.
-        RewritingError: there is nothing to say in a new text, or it cannot be rewritten.
+        RedoImpossibleError: there is no such segment, or its words cannot be spoken at once.
+        RewritingError: as `rewrite`.
     """
-    if unknown := sorted(index for index in redone if not 0 <= index < len(plan.segments)):
-        raise RedoneSegmentError(unknown[0], f"there are {len(plan.segments)} segments")
+    if missing := sorted(set(redos) - set(range(len(plan.segments)))):
+        raise RedoImpossibleError(missing[0], f"the narration has {len(plan.segments)} segments")
     segments = list(plan.segments)
-    for index, redo in redone.items():
+    for index, redo in redos.items():
         segments[index] = _redone(segments[index], redo, rewrite)
     return plan.model_copy(update={"segments": tuple(segments)})
 
 
-def _redone(segment: Segment, redo: Redo, rewrite: Callable[[CleanText], CleanText]) -> Segment:
+def _redone(segment: Segment, redo: Redo, rewrite: Rewrite) -> Segment:
     if redo.text is None:
         return segment.model_copy(update={"take": redo.take})
-    text = spoken(rewrite(clean(redo.text)).text)
-    if not is_speakable(text):
-        raise NothingToSayError("its marks are taken out")
+    cleaned = clean(redo.text)
+    if not is_speakable(cleaned.text):
+        raise RedoImpossibleError(segment.index, "its words hold no letter and no digit")
+    text = spoken(rewrite(cleaned).text)
     if units(text) > MAX_SEGMENT_UNITS:
-        raise RedoneSegmentError(segment.index, "its new text takes longer to say than one segment may last")
-    return segment.model_copy(update={"take": redo.take, "text": text})
+        raise RedoImpossibleError(segment.index, f"its words are longer than {MAX_SEGMENT_UNITS} letters")
+    return segment.model_copy(update={"text": text, "take": redo.take})

@@ -6,7 +6,7 @@ Knows nothing of paragraphs; positions are those of the text it is given.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from worker.text.cutting import cut
@@ -40,11 +40,12 @@ def pieces(text: str, ends: list[int], *, forced: Iterable[int] = (), line_ends:
     fixed = set(forced)
     lines = set(line_ends)
     sentences = set(ends)
-    cuts = [
-        Piece(start, end, ends_sentence=end in sentences)
-        for whole_start, whole_end in _spans({*ends, *fixed, *lines}, len(text))
-        for start, end in cut(text, whole_start, whole_end)
-    ]
+    cuts: list[Piece] = []
+    for whole_start, whole_end in _spans({*ends, *fixed, *lines}, len(text)):
+        if cuts and text[whole_start:whole_end].isspace():  # between a sentence and the mark behind it
+            cuts[-1] = replace(cuts[-1], end=whole_end)
+            continue
+        cuts += (Piece(start, end, end in sentences) for start, end in cut(text, whole_start, whole_end))
     extra_units = _COMMA_UNITS if lines else 0
     stretches = [_stretch(text, piece, fixed, extra_units) for piece in cuts]
     return [
