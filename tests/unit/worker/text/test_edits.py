@@ -93,7 +93,6 @@ def test_199_of_200_edits_cost_three_segments_at_most_and_none_costs_many() -> N
     costs = Counter(
         num_new(split_of(paragraph), split_of(edited(paragraph, numbers))) for paragraph in book(numbers, 9_000)
     )
-    print(dict(costs))
     assert max(costs) <= 2 * MAX_CHANGED
     assert sum(times for cost, times in costs.items() if cost > MAX_CHANGED) <= 0.005 * sum(costs.values())
 
@@ -103,7 +102,6 @@ def test_an_edit_is_forgotten_in_a_book_without_paragraphs() -> None:
     paragraph = [sentence(numbers) for _ in range(300)]
     before = split_of(paragraph)
     costs = Counter(num_new(before, split_of(edited(paragraph, numbers))) for _ in range(100))
-    print(dict(costs))
     assert max(costs) <= 2 * MAX_CHANGED
     assert sum(times for cost, times in costs.items() if cost > MAX_CHANGED) <= 0.05 * sum(costs.values())
 
