@@ -59,6 +59,7 @@ def assemble(
     audio_format: AudioFormat,
     tags: Tags = NO_TAGS,
     loudness: LoudnessTarget | None = DEFAULT_LOUDNESS,
+    earlier_gain_db: float | None = None,
     has_chapter_files: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Assembly:
@@ -76,6 +77,7 @@ def assemble(
         audio_format: what to write.
         tags: what the file says about itself; its chapters are filled in here.
         loudness: how loud it becomes; None: as loud as the takes are, every sample of them untouched.
+        earlier_gain_db: of the audio in which some takes are replaced; see `loudness.adjustment_for`.
         has_chapter_files: also write one object for each chapter.
         progress: called after each segment that was read, with the number read and the number to read, which is each
             segment twice; what it raises ends the assembly and leaves nothing of the whole behind.
@@ -94,7 +96,9 @@ def assemble(
     step = _steps(2 * len(present), progress)
     found = survey(present, pauses, store, rate_hz, is_measured=loudness is not None, progress=step)
     layout = lay_out(plan, Ended(present, failures, attempts, found.heard, pauses, rate_hz))
-    adjustment = adjustment_for(found.measurement, loudness) if found.measurement and loudness else Adjustment()
+    adjustment = Adjustment()
+    if found.measurement and loudness:
+        adjustment = adjustment_for(found.measurement, loudness, earlier_gain_db=earlier_gain_db)
     leveller = adjustment.leveller(rate_hz)
     output = Output(plan, layout, store, Kind(audio_format, tags, has_chapter_files))
     with output, closing(usable_takes(store, present, step)) as samples_of_each:
@@ -104,7 +108,7 @@ def assemble(
     facts = LoudnessFacts(
         target_lufs=loudness.integrated_lufs if loudness else None,
         measured_lufs=_figure(found.measurement.integrated_lufs if found.measurement else None),
-        gain_db=round(adjustment.gain_db, _DECIMALS),
+        gain_db=adjustment.gain_db,
         integrated_lufs=_figure(output.integrated_lufs(found.num_heard_samples)),
         true_peak_dbtp=_figure(output.true_peak_dbtp()),
     )

@@ -21,7 +21,7 @@ from producer.contract.keys import (
     takes_key,
 )
 from producer.contract.loudness import LoudnessTarget
-from producer.contract.manifest import TakeFacts
+from producer.contract.manifest import Manifest, TakeFacts
 from producer.contract.narration import AudioFormat, NarrationRequest
 from producer.contract.plan import Plan
 from producer.contract.status import State
@@ -65,6 +65,7 @@ class Assemble(Protocol):
         audio_format: AudioFormat,
         tags: Tags,
         loudness: LoudnessTarget | None,
+        earlier_gain_db: float | None,
         has_chapter_files: bool,
         progress: Callable[[int, int], None] | None = None,
     ) -> Assembled: ...
@@ -115,6 +116,7 @@ class Assembler:
                 audio_format=request.narration.format,
                 tags=tags_of(request.narration, self._cover(request), takes.values(), engine_identity),
                 loudness=loudness_target(request.narration),
+                earlier_gain_db=self._earlier_gain_db(request),
                 has_chapter_files=request.narration.chapter_files,
                 # Ends a long assembly when the lease is lost or the process has no more time.
                 progress=lambda _done, _total: lease.check(),
@@ -139,6 +141,16 @@ class Assembler:
         else:
             # A commit that lost to another assembly leaves that one's objects alone.
             self._remove_if_unwanted(request, plan)
+
+    def _earlier_gain_db(self, request: NarrationRequest) -> float | None:
+        """Return the gain of the narration that is done again, if its manifest is still there."""
+        if request.redo_of is None:
+            return None
+        try:
+            earlier = Manifest.model_validate_json(self._store.get(manifest_key(request.redo_of)))
+        except (ObjectNotFoundError, ValueError):
+            return None
+        return earlier.loudness.gain_db if earlier.loudness else None
 
     def _cover(self, request: NarrationRequest) -> bytes | None:
         if request.narration.cover is None:

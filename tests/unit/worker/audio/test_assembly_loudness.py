@@ -22,12 +22,25 @@ RATE_HZ = 24_000
 
 
 def assembled(
-    pcm: list[NDArray[np.floating]], loudness: LoudnessTarget | None, *, pauses_s: tuple[float, ...] = ()
+    pcm: list[NDArray[np.floating]],
+    loudness: LoudnessTarget | None,
+    *,
+    pauses_s: tuple[float, ...] = (),
+    earlier_gain_db: float | None = None,
 ) -> tuple[Assembly, NDArray[np.int16]]:
     store = MemoryStore()
     plan = chaptered_plan(1, len(pcm) - 1, pauses_s=pauses_s) if len(pcm) > 1 else chaptered_plan(1, pauses_s=pauses_s)
     takes = {index: stored_take(index, take, store) for index, take in enumerate(pcm)}
-    assembly = assemble(plan, takes, {}, {}, store, audio_format=AudioFormat.WAV, loudness=loudness)
+    assembly = assemble(
+        plan,
+        takes,
+        {},
+        {},
+        store,
+        audio_format=AudioFormat.WAV,
+        loudness=loudness,
+        earlier_gain_db=earlier_gain_db,
+    )
     assert assembly.audio is not None
     assert max(store.num_gets.values()) == 2
     samples, _ = soundfile.read(io.BytesIO(store.objects[assembly.audio.key]), dtype="int16")
@@ -119,3 +132,17 @@ def test_what_cannot_reach_the_target_stays_below_it_and_the_manifest_says_so(sp
     assert facts.measured_lufs is not None
     assert facts.gain_db == pytest.approx(-9.0 - facts.measured_lufs + MAX_MAKE_UP_DB, abs=0.1)
     assert peak_by_ffmpeg_dbtp(samples) <= -3.0
+
+
+def test_the_gain_of_before_is_kept_where_it_is_near_enough(spoken: list[NDArray[np.int16]]):
+    """So that a new take changes its own span and no other sample."""
+    pcm = [each / 32_767 for each in spoken]
+    target = TARGETS[LoudnessPreset.AUDIOBOOK]
+    first, _ = assembled(pcm, target)
+    assert first.loudness is not None
+    for off_db, is_kept in ((0.15, True), (-0.15, True), (0.5, False), (-6.0, False)):
+        earlier_gain_db = round(first.loudness.gain_db + off_db, 2)
+        again, samples = assembled(pcm, target, earlier_gain_db=earlier_gain_db)
+        assert again.loudness is not None
+        assert (again.loudness.gain_db == earlier_gain_db) == is_kept
+        assert lufs(samples) == pytest.approx(target.integrated_lufs, abs=0.3)
