@@ -26,15 +26,15 @@ WINDOW_CHARS: Final = 2_000
 _STAND_INS: Final = {"no": "sv", "ms": "id", "he": "en", "fi": "en"}
 #: Abbreviations that the libraries do not know, in small letters without the last full stop; none ends a sentence.
 _MORE_ABBREVIATIONS: Final = {
-    "fi": frozenset("esim ks vrt mm ts yms n noin nk so klo puh os s".split()),
-    "ms": frozenset("en pn tn cik hj hjh sdr dll dsb spt cth no".split()),
-    "no": frozenset("f.eks bl.a ca kl nr jf dvs mht osv".split()),
-    "sw": frozenset("bw bi dkt n.k k.m prof".split()),
+    "fi": frozenset(["esim", "ks", "vrt", "mm", "ts", "yms", "n", "noin", "nk", "so", "klo", "puh", "os", "s"]),
+    "ms": frozenset(["en", "pn", "tn", "cik", "hj", "hjh", "sdr", "dll", "dsb", "spt", "cth", "no"]),
+    "no": frozenset(["f.eks", "bl.a", "ca", "kl", "nr", "jf", "dvs", "mht", "osv"]),
+    "sw": frozenset(["bw", "bi", "dkt", "n.k", "k.m", "prof"]),
 }
 #: Words that the libraries take for abbreviations, which end sentences far more often. "hon": Swedish for "she".
 _WORDS: Final = {
-    "en": frozenset("art long min no pen sat sun tab wash".split()),
-    "sv": frozenset("bil fil fre hon man red".split()),
+    "en": frozenset(["art", "long", "min", "no", "pen", "sat", "sun", "tab", "wash"]),
+    "sv": frozenset(["bil", "fil", "fre", "hon", "man", "red"]),
 }
 
 _MARK: Final = re.compile(r"[^\w\s]")
