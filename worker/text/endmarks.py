@@ -106,7 +106,9 @@ def _verdict(
         return _verdict_on_ellipsis(text, match.start(), following, language)
     if following.islower():
         return Verdict.GOES_ON if mark[-1] in _STRONG or is_quoted else Verdict.IN_DOUBT
-    if mark[-1] in _STRONG:
+    if mark[-1] in _STRONG or (
+        is_quoted and text[match.start() - 1].isdigit()
+    ):  # no list and no ordinal ends in quotes
         return Verdict.ENDS
     return _verdict_on_full_stop(text, match.start(), following, language, doubtful)
 

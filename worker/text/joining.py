@@ -1,12 +1,12 @@
 """Which neighbouring sentences are spoken in one breath. Knows nothing of where sentences end.
 
 Speaking them together fills the GPU and keeps the melody. Filling each segment up from the left would do that too,
-but one word more in a book would move the borders of all that follow in its paragraph, and all of it would be spoken
-again. So the borders are chosen by content, as in content-defined chunking (Muthitacharoen, Chen and Mazieres, "A
-low-bandwidth network file system", SOSP 2001): each border has a weight, the hash of the sentence before it, and the
-lightest one goes first if both sides fit into one segment. Whether a border stays is decided by its neighbourhood,
-and an edit is forgotten after a border or two. Where they differ from us: the hash does not say where a chunk ends,
-but in which order borders are tried, because a segment has a ceiling and should come near it.
+but one word more would move the borders of all that follows in its paragraph, and all of it would be spoken again. So
+the borders are chosen by content, as in content-defined chunking (Muthitacharoen, Chen and Mazieres, "A low-bandwidth
+network file system", SOSP 2001): each has a weight, the hash of the sentence before it, and the lightest one goes first
+if both sides fit into one segment. Whether a border stays is decided near by, and an edit is forgotten after a border
+or two. Where we differ: the hash does not say where a chunk ends but in which order borders are tried, because a
+segment has a ceiling and should come near it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class RuleLimits:
 
     #: Seconds for one rule. A word takes 1 ms in a book of 1.4 million characters; what takes seconds never ends.
     rule_s: float = 5.0
-    #: Seconds for all rules; a thousand words that come 170,000 times in such a book take 10.
+    #: Seconds for all rules; a thousand whose changes break the map of positions at 169,000 places take 10.
     total_s: float = 60.0
     #: Replacements by all rules: two for each of a long book's sentences, ten times over.
     max_replacements: int = 300_000

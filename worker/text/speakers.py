@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
+#: A name; any other word with a capital begins a sentence of its own, as in "It went on raining".
 _ENGLISH: Final = (
-    r"(?:(?:[A-Z][\w’'.-]*|the|old|young|of|de|von|van|der|la|le)\s){1,4}(?:said|says|asked|cried|answered|replied|"
+    r"(?!(?:I|It|He|She|They|We|You|There|That|This|Nobody|Everybody|The|An?|Then|But|And|So)\b)(?:(?:[A-Z][\w’'.-]*|the|old|young|of|de|von|van|der|la|le)\s){1,4}(?:said|says|asked|cried|answered|replied|"
     r"shouted|whispered|called|added|murmured|muttered|exclaimed|began|continued|went\son|repeated|remarked|returned|"
     r"interrupted|thought|screamed|sighed|laughed|told|demanded|observed|put\sin)\b"
 )

@@ -96,7 +96,7 @@ def test_an_estimate_counts_what_is_heard():
         ("B", 150, 10.0),
     ]
     assert estimate(document).speech_s == pytest.approx(20.1)
-    assert (estimate(document).num_chars, estimate(document).num_segments) == (301, 3)
+    assert (estimate(document).num_chars, estimate(document).num_segments) == (301, 2)
     assert estimate(document, language="zh").speech_s == pytest.approx(60.2)
 
 

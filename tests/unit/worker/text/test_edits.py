@@ -15,28 +15,10 @@ from worker.text.joining import Stretch, joined
 #: Segments that one edited, inserted or deleted sentence may cost.
 MAX_CHANGED = 3
 
-WORDS = [
-    "the",
-    "old",
-    "harbour",
-    "lamp",
-    "under",
-    "rain",
-    "was",
-    "left",
-    "behind",
-    "and",
-    "nobody",
-    "in",
-    "town",
-    "would",
-    "say",
-    "why",
-    "it",
-    "burned",
-    "so",
-    "late",
-]
+WORDS = (
+    *("the", "old", "harbour", "lamp", "under", "rain", "was", "left", "behind", "and", "nobody", "in", "town"),
+    *("would", "say", "why", "it", "burned", "so", "late"),
+)
 
 
 def sentence(numbers: random.Random) -> str:

@@ -63,6 +63,8 @@ def test_a_long_stretch_of_doubtful_marks_is_cut_at_its_sentences_only() -> None
         ("It cost 4.50 in all. That is much.", [Verdict.GOES_ON, Verdict.ENDS]),
         ("“Come! Now!” she cried. He came.", [Verdict.GOES_ON, Verdict.ENDS]),
         ("“Come now.” He came.", [Verdict.ENDS]),
+        ("“Come now!” Anna said.", [Verdict.GOES_ON]),
+        ("“Come now!” It went on for hours.", [Verdict.ENDS]),
     ],
 )
 def test_the_library_is_asked_about_marks_in_doubt_only(text: str, verdicts: list[Verdict]) -> None:

@@ -123,7 +123,8 @@ def test_a_long_sentence_is_cut_at_its_clauses_into_parts_of_similar_length() ->
 def test_a_speech_is_spoken_in_one_breath_until_it_is_too_long() -> None:
     said = [f"I went there in the year of the great storm number {n}." for n in range(9)]
     short = f'"{" ".join(said[:4])}"'
-    before, after = "It rained, as it always does at that time of year.", "It went on raining until the end of May."
+    before = "It rained, as it always does in those hills when the year is no longer young."
+    after = "It went on raining until the end of May, and nobody spoke of the storm again."
     assert spoken_texts(f"{before} {short} {after}") == [before, short, after]
     long = plan_of(f'"{" ".join(said)}"').segments
     assert len(long) > 1
