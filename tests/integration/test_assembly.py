@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 RATE_HZ = 24_000
 NARRATION_ID = "b" * 26
-TEXT = "The first part\n\n" + " ".join(f"Sentence number {n} says what it has to say." for n in range(40))
+TEXT = "The first part\n\n" + "\n\n".join(f"Sentence number {n} says what it has to say." for n in range(40))
 
 
 def stored_takes(plan: Plan, store: ObjectStore) -> dict[int, TakeFacts]:

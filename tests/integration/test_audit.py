@@ -196,7 +196,7 @@ def test_a_segment_that_is_cut_short_or_bent_is_named_when_it_is_decoded(farm):
 def test_one_key_with_two_sounds_is_named(farm):
     first = farm.finish()
     second = farm.finish()
-    corrupt_manifest(farm, second, lambda document: document["segments"][0].update(num_samples=7))
+    corrupt_manifest(farm, second, lambda document: document["segments"][0].update(take_samples=7))
     assert (Invariant.SAME_SEED_SAME_SOUND, "0") in broken(audit(farm, first, second))
 
 
