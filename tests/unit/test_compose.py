@@ -313,7 +313,7 @@ def test_every_role_of_the_s3_server_has_its_own_secret_and_no_more_than_its_fol
     assert keys == ["operator", "producer", "worker", "reader"]
     assert actions["operator"] == ["Admin"]
     for role, writable in (
-        ("producer", {"narrations", "batches", "voices", ".probe"}),
+        ("producer", {"narrations", "batches", "voices", "covers", "dictionaries", ".probe"}),
         ("worker", {"narrations", "segments", "batches", ".probe"}),
         ("reader", set()),
     ):

@@ -225,6 +225,7 @@ def test_what_the_narration_wants_reaches_the_assembly():
     assert asked == {
         "audio_format": AudioFormat.OPUS,
         "loudness": LoudnessTarget(-16.0, -1.0),
+        "earlier_gain_db": None,
         "has_chapter_files": True,
     }
     assert (tags.title, tags.author, tags.cover, tags.language) == ("The Lamp", "A. Hale", b"a picture", "en")

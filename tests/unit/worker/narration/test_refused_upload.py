@@ -25,6 +25,7 @@ from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
 from worker.narration.recipe import RecipeShelf
 from worker.narration.synthesis import Synthesizer
+from worker.quality import Gate
 from worker.voices import VoiceShelf
 
 
@@ -70,6 +71,7 @@ def speak(tmp_path, num_refusals: int) -> tuple[FakeEngine, FakeLedger, Refusing
         voices=VoiceShelf(store, tmp_path / "voices"),
         recipes=RecipeShelf(store),
         codec=FakeCodec(),
+        gate=Gate(max_retakes=0),
         worker="host:1",
     )
     synthesizer.run(NARRATION_ID, 0)
