@@ -23,7 +23,11 @@ from worker.errors import AssemblyError, SegmentsUnusableError
 from worker.text import split
 
 RATE_HZ = 24_000
-TEXT = "Chapter One\n\n" + " ".join(f"This is sentence number {n} of the story, told in order." for n in range(9))
+TEXT = "Chapter One\n\n" + "\n\n".join(f"This is sentence number {n} of the story, told in order." for n in range(9))
+
+
+#: Makes a sentence so long that no other fits beside it.
+GOING_ON = ", and goes on" * 9
 
 
 def tones_of(plan: Plan, store: MemoryStore) -> dict[int, TakeFacts]:
@@ -82,7 +86,8 @@ def test_every_segment_is_there_once_in_order(audio_format: AudioFormat, store: 
 
 def test_offsets_pauses_and_samples_are_exact_in_wav(store: MemoryStore) -> None:
     plan = plan_of(
-        "Chapter One\n\nHere is a sentence that is long enough. Here is another, just as long.\n\nAnd a new paragraph."
+        f"Chapter One\n\nHere is a sentence that is long{GOING_ON}. Here is another, just as long{GOING_ON}.\n\n"
+        "And a new paragraph."
     )
     assert [segment.boundary for segment in plan.segments] == [
         Boundary.HEADING,

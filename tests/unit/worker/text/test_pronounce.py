@@ -103,7 +103,7 @@ def test_ten_thousand_marks_move_along():
     assert len(cleaned.maps) == len(clean("SQL [pause:1s]").maps) + 1
 
 
-CATASTROPHIC = [r"(a+)+c(?<!d)", r"(?:a|aa)+c", r"(?:\w+\s*)+c(?<!d)", r"(a*)*(a*)*c"]
+CATASTROPHIC = [r"(a+)+c(?<!d)", r"(?:a|aa)+c", r"(a*)*(a*)*c"]
 
 
 @pytest.mark.parametrize("pattern", CATASTROPHIC)
