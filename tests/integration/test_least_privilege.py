@@ -231,7 +231,7 @@ def test_every_key_that_the_farm_names_is_one_that_the_roles_may_use():
     users = (ROOT / "deploy" / "valkey" / "users.acl").read_text()
     (rights,) = re.findall(r"^user producer (.*)$", users, re.MULTILINE)
     patterns = re.findall(r"(?:~|%R~)(\S+)", rights.replace("@PREFIX@", PREFIX).partition("(")[0])
-    of_workers_alone = {"reconciler_lock"}
+    of_workers_alone = {"reconciler_lock", "upkeep_lock"}
     keys = RedisKeys(PREFIX)
     for name in (name for name in dir(RedisKeys) if not name.startswith("_")):
         method = getattr(keys, name)

@@ -132,7 +132,7 @@ def test_a_link_leads_to_the_audio_and_answers_the_ranges_that_a_player_asks_for
     assert headers["Accept-Ranges"] == "bytes"
     assert "content-disposition" not in links["audio"]
     assert "response-content-disposition=attachment" in links["download"]
-    assert set(links["subtitles"]) == {"srt"}
+    assert set(links["subtitles"]) == {"srt", "vtt", "json"}
     with urlopen(links["subtitles"]["srt"]) as srt:
         assert srt.read() == b"1\n"
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from bench import record as bench_record
-from bench.chaos import __main__ as chaos
+from bench.chaos import play as chaos
 from bench.chaos.outcome import Outcome
 from bench.chaos.record import Record
 from bench.chaos.slowness import MOST, slowness
