@@ -24,26 +24,28 @@ def as_stored(pcm: NDArray[np.floating]) -> NDArray[np.int16]:
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    before=st.integers(0, 30_000),
+    before=st.integers(0, 10_000),
     length=st.integers(2_400, 60_000),
-    after=st.integers(0, 30_000),
+    after=st.integers(0, 10_000),
     noise_db=st.floats(-90.0, -55.0),
     rate_hz=st.sampled_from([8_000, 22_050, 24_000, 48_000]),
 )
 def test_speech_of_any_place_and_length_is_whole(
     seed: int, before: int, length: int, after: int, noise_db: float, rate_hz: int
 ):
-    """Syllables that come and go by 30 dB, in noise that lies well below all of them."""
+    """Syllables that come and go by 30 dB, in noise that lies so far below the speech as a whole.
+
+    The speech is a tenth of the take or more: what stands for it is a percentile, and in doubt nothing is cut.
+    """
     rng = np.random.default_rng(seed)
     syllables = np.repeat(10 ** rng.uniform(-1.5, 0.0, length // 1_200 + 1), 1_200)[:length]
     speech = 0.3 * syllables * np.sin(2 * np.pi * 300 * np.arange(length) / rate_hz)
-    take = rng.normal(0.0, 0.3 * 10 ** (noise_db / 20), before + length + after)
+    level = np.sqrt(np.mean(speech**2))
+    take = rng.normal(0.0, level * 10 ** (noise_db / 20), before + length + after)
     take[before : before + length] += speech
     heard = heard_span(as_stored(take), rate_hz)
     assert heard.start_samples <= before
     assert heard.start_samples + heard.num_samples >= before + length
-    if noise_db > -62.0:  # a soft syllable is only a little louder: better to keep some noise
-        return
     # And the silence is gone, but for the margins and the window that the edge lies in.
     window = rate_hz // 100
     assert heard.start_samples >= before - LEAD_MS * rate_hz // 1_000 - 2 * window
