@@ -80,7 +80,7 @@ def main() -> None:
             "is_the_object_of_the_manifest": sha256_of(folder / "book.mp3") == manifest.audio.sha256,
         },
         "places": places(pcm, manifest.segments, rate_hz),
-        "heard": heard(pcm, manifest.segments, texts, rate_hz),
+        "heard": heard(pcm, [(each.offset_samples, each.num_samples) for each in manifest.segments], texts, rate_hz),
     }
     path = write_result("book", result)
     sys.stdout.write(f"{json.dumps(result, indent=2)}\n{path}\n")
@@ -149,15 +149,22 @@ def peak(samples: Pcm) -> int:
     return int(np.abs(samples.astype(np.int32)).max(initial=0))
 
 
-def heard(pcm: Pcm, segments: tuple[ManifestSegment, ...], texts: list[str], rate_hz: int) -> dict[str, Any]:
-    """Play a sample of segments to the recognizer; as a control, look for the next segment's text in each."""
-    chosen = sorted(random.Random(SEED).sample(range(len(segments) - 1), SAMPLE_SIZE))
+def heard(pcm: Pcm, places: list[tuple[int, int]], texts: list[str], rate_hz: int) -> dict[str, Any]:
+    """Play a sample of segments to the recognizer; as a control, look for the next segment's text in each.
+
+    Args:
+        pcm: the whole audio.
+        places: where each segment begins, and how long it is, in samples.
+        texts: what is said there.
+        rate_hz: samples per second.
+    """
+    chosen = sorted(random.Random(SEED).sample(range(len(places) - 1), min(SAMPLE_SIZE, len(places) - 1)))
     missed, num_mistaken = [], 0
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.wav"
         for index in chosen:
-            segment = segments[index]
-            soundfile.write(clip, pcm[segment.offset_samples :][: segment.num_samples], rate_hz)
+            offset, num_samples = places[index]
+            soundfile.write(clip, pcm[offset:][:num_samples], rate_hz)
             words = transcribe(clip)
             if sentences_heard(words, [texts[index]], max_error=MAX_ERROR) != [0]:
                 missed.append({"index": index, "text": texts[index], "heard": " ".join(words)})
