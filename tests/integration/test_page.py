@@ -266,9 +266,13 @@ def test_a_server_that_is_gone_is_named_and_the_page_goes_on(settings, farm):
         assert b"a-password" not in answer.body
 
 
-def test_neither_text_nor_token_is_logged_even_by_a_bug(farm, visitor, caplog):
+def test_neither_text_nor_token_is_logged_even_by_a_bug(farm, visitor, caplog, monkeypatch):
     """A record that cannot be read is quoted in pydantic's own error."""
     caplog.set_level(logging.DEBUG)
+    for name in ("producer", "producer.page", "producer.page.gate"):  # whatever ran before in this process
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+        caplog.set_level(logging.DEBUG, logger=name)
     narration_id = farm.finish(1)
     manifest = farm.store.get(manifest_key(narration_id)).decode()
     broken = re.sub(r'"num_chars":\d+', '"num_chars":"a secret sentence"', manifest)
