@@ -1,6 +1,6 @@
-"""How much slower than it would be alone a busy machine is, so that a limit in seconds accuses the farm and not others.
+"""How much slower than alone a busy machine is, so that the harness waits long enough for what it looks for.
 
-Knows nothing of what is measured. The table prints what was measured; this only stretches what is called a violation.
+Knows nothing of what is measured, and stretches no promise: what took too long is a violation on any machine.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 from typing import Final
 
-#: However busy the machine is, nothing may take longer than so many times its limit.
+#: However busy the machine is, nothing is waited for longer than so many times as long.
 MOST: Final = 4.0
 
 
 def slowness(load: float | None = None, num_cores: int | None = None) -> float:
-    """Return by what to multiply a limit: the processes that want a core for each core there is, at least 1.
+    """Return by what to multiply a wait: the processes that want a core for each core there is, at least 1.
 
     Args:
         load: None: the average of the last minute, of the whole machine.

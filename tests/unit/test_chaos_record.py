@@ -58,5 +58,5 @@ def test_whoever_plays_is_told_after_each_row(monkeypatch):
 
 
 @pytest.mark.parametrize(("load", "factor"), [(0.0, 1.0), (2.0, 1.0), (5.0, 2.5), (100.0, MOST)])
-def test_a_limit_is_stretched_by_how_many_want_a_core(load, factor):
+def test_a_wait_is_stretched_by_how_many_want_a_core(load, factor):
     assert slowness(load, 2) == factor
