@@ -41,7 +41,7 @@ class WorkerSettings(Settings):
     num_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1
 
     #: Seconds until the work of a dead process is given to another; renewed every two seconds.
-    lease_s: Annotated[float, Field(ge=1, le=600)] = 20.0
+    lease_s: Annotated[float, Field(ge=1, le=600)] = 15.0
     #: Segments of one narration that are in the queue or in work at once; a worker that holds more itself takes twice
     #: as many as it holds, up to 512, so that a single narration can fill it.
     window: Annotated[int, Field(ge=1, le=512)] = 64
@@ -50,7 +50,7 @@ class WorkerSettings(Settings):
     #: process that is killed from outside counts too, so where that is usual, more are needed.
     max_ends: Annotated[int, Field(ge=1, le=20)] = 2
     #: Seconds after which a message that nobody has taken, and that is not in its queue, counts as lost.
-    lost_after_s: Annotated[float, Field(ge=1, le=600)] = 10.0
+    lost_after_s: Annotated[float, Field(ge=1, le=600)] = 6.0
     #: Seconds that a drain waits for running items after SIGTERM before it gives them back.
     drain_s: Annotated[float, Field(ge=0, le=600)] = 10.0
     #: Seconds that a starting worker waits for Redis and S3 before it gives up with exit code 5.

@@ -38,7 +38,7 @@ class LedgerAccess:
         client: redis.Redis,
         settings: Settings,
         *,
-        lease_s: float = 20.0,
+        lease_s: float = 15.0,
         window: int = 64,
         max_attempts: int = 4,
         max_ends: int = 2,
