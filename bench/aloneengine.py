@@ -24,12 +24,15 @@ from producer.contract.narration import ModelName, Parameters
 from worker.audio import encode_segment
 from worker.engine.chatterbox import ChatterboxEngine
 from worker.engine.request import SegmentRequest, segment_seed
+from worker.errors import SynthesisError
 
 #: Segments in flight for each slot, as a worker has them.
 IN_FLIGHT_PER_SLOT: Final = 2
 
 #: Called with the seconds of audio of each segment when it is FLAC; from many threads.
 OnSpoken = Callable[[float], None]
+#: Called with a segment that could not be spoken, and why; from many threads.
+OnFailed = Callable[[SegmentRequest, SynthesisError], None]
 
 
 def open_engine(checkpoint: Path, *, device: str, num_slots: int | None, precision: str = "auto") -> ChatterboxEngine:
@@ -57,14 +60,28 @@ def request_of(text: str, narration_seed: int = 0) -> SegmentRequest:
     return SegmentRequest(text, "en", ModelName.ENGLISH, None, Parameters(), seed=seed)
 
 
-def speak_all(engine: ChatterboxEngine, requests: Iterable[SegmentRequest], on_spoken: OnSpoken) -> float:
+def speak_all(
+    engine: ChatterboxEngine,
+    requests: Iterable[SegmentRequest],
+    on_spoken: OnSpoken,
+    on_failed: OnFailed | None = None,
+) -> float:
     """Have an engine speak everything, until the last segment is FLAC; return the wall seconds.
 
     Each thread waits for a take and encodes it, as a worker's do; nothing is kept of a take.
+
+    Raises:
+        SynthesisError: of the first segment that could not be spoken, unless there is `on_failed`.
     """
 
     def speak(request: SegmentRequest) -> None:
-        take = engine.submit(request).result()
+        try:
+            take = engine.submit(request).result()
+        except SynthesisError as error:
+            if on_failed is None:
+                raise
+            on_failed(request, error)
+            return
         encode_segment(take.pcm, take.sample_rate_hz)
         on_spoken(len(take.pcm) / take.sample_rate_hz)
 

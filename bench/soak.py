@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,9 +30,14 @@ from bench.gpuwatch import GpuWatch
 from bench.madeupbook import lines
 from bench.record import write_result
 from bench.steadyrate import Point
+from worker.engine.chatterbox import ChatterboxEngine
+from worker.engine.request import SegmentRequest
+from worker.errors import SynthesisError
 
 SEED: Final = 1
 SHORT_CHARACTERS: Final = (16, 48)
+#: How often a segment that failed is spoken again.
+NUM_AGAIN: Final = 3
 
 
 class Soak:
@@ -46,6 +52,12 @@ class Soak:
         self._num_spoken = 0
         self._audio_s = 0.0
         self._since_s = time.time()
+        #: Segments that could not be spoken, and why.
+        self.failed: list[tuple[SegmentRequest, str]] = []
+
+    def fail(self, request: SegmentRequest, error: SynthesisError) -> None:
+        """Note a segment that could not be spoken; from any thread."""
+        self.failed.append((request, str(error)))
 
     def add(self, audio_s: float) -> None:
         """Note a spoken segment; from any thread."""
@@ -87,6 +99,25 @@ def device_memory() -> dict[str, float | None]:
     return {"device_allocated_mib": round(allocated / 2**20, 1), "device_reserved_mib": round(reserved / 2**20, 1)}
 
 
+def speak_again(engine: ChatterboxEngine, index: int, request: SegmentRequest, reason: str) -> dict[str, Any]:
+    """Return what is known of a failure: whether it comes again when the segment is alone, and with another seed.
+
+    One that comes again follows from the weights; one that does not is a fault of the engine.
+    """
+    found = {"index": index, "num_characters": len(request.text), "seed": request.seed, "reason": reason}
+    for name, again in (("alone", request), ("with another seed", replace(request, seed=request.seed ^ 1))):
+        outcomes: list[str] = []
+        speak_all(
+            engine,
+            [again] * NUM_AGAIN,
+            lambda _, to=outcomes: to.append("spoken"),
+            lambda *_, to=outcomes: to.append("failed"),
+        )
+        found[name] = outcomes
+    print(json.dumps(found), flush=True)
+    return found
+
+
 def texts_of(kind: str, num_segments: int) -> list[str]:
     """Return made-up texts, short ones or as long as a book's segments."""
     if kind == "book":
@@ -108,11 +139,13 @@ def main() -> None:
     watch = GpuWatch(options.gpu) if options.device == "cuda" else None
     with watch or contextlib.nullcontext():
         soak = Soak(options.every, watch)
-        wall_s = speak_all(engine, requests, soak.add)
+        wall_s = speak_all(engine, requests, soak.add, soak.fail)
+    failures = [speak_again(engine, requests.index(request), request, reason) for request, reason in soak.failed]
     engine.close(30.0)
     # The last ones are spoken by an engine that runs empty.
     num_full_lines = (options.segments - 2 * engine.num_slots) // options.every
-    judgement = flatness(soak.lines[:num_full_lines], soak.points[: num_full_lines * options.every])
+    judgement: dict[str, Any] = flatness(soak.lines[:num_full_lines], soak.points[: num_full_lines * options.every])
+    judgement["faults"] += [f"segment {failure['index']} failed" for failure in failures]
     audio_s = sum(seconds for _, seconds in soak.points)
     result = {
         "command": "python -m bench.soak " + " ".join(sys.argv[1:]),
@@ -128,6 +161,7 @@ def main() -> None:
         "wall_s": round(wall_s, 1),
         "x_real_time": round(audio_s / wall_s, 1),
         **judgement,
+        "failures": failures,
         "lines": soak.lines,
     }
     path = write_result(options.name, result)

@@ -269,13 +269,13 @@ class Bench:
         self.loop = BatchingLoop(
             preparation=self.preparation,
             decoder=self.decoder,
-            renderer=self.renderer,
+            renderers=[self.renderer],
             device=self.device,
             sound=Sound(RATE_HZ, is_watermarked=True),
             policy=self.policy,
             clock=self.clock,
         )
-        self.stages = [self.loop.preparing, self.loop.decoding, self.loop.rendering, self.loop.settling]
+        self.stages = [self.loop.preparing, self.loop.decoding, *self.loop.renderings, self.loop.settling]
         self.is_broken = False
         self.loop.open()
         check = self.renderer.on_call
@@ -305,7 +305,7 @@ class Bench:
         for _ in range(max_rounds):
             self.clock.now_s += 0.05
             wants_more = [self.turn(number) for number in range(len(self.stages))]
-            has_work = any(len(stage.inbox) for stage in self.stages) or self.loop.rendering.num_rendering
+            has_work = any(len(stage.inbox) for stage in self.stages) or self.loop.render_queue.num_rendering
             if self.is_broken or not (any(wants_more) or has_work):
                 return
         raise AssertionError("the engine does not come to an end")

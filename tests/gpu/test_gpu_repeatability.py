@@ -17,7 +17,7 @@ pytestmark = pytest.mark.gpu
 NUM_LAUNCHES = 4_000
 NUM_PROMPTS = 3_000
 HEADS, HEAD_SIZE = 16, 64
-#: Gated or not, outputs, inputs, rows, and tiles that are faster than those of the table (`bench.kernels --tune`).
+#: Gated or not, outputs and inputs, rows.
 PRODUCTS = [
     (is_gated, shape, num_rows)
     for is_gated, shape in (
@@ -29,13 +29,6 @@ PRODUCTS = [
     )
     for num_rows in (16, 64, 256)
 ]
-FASTER = {
-    (True, (4096, 1024), 256): (128, 64, 64, 1, 4, 4),
-    (False, (3072, 1024), 256): (128, 64, 128, 1, 4, 4),
-    (False, (1024, 1024), 256): (64, 64, 128, 1, 4, 4),
-    (False, (8192, 1024), 256): (256, 64, 64, 1, 4, 4),
-    (False, (1024, 4096), 256): (128, 64, 128, 4, 4, 4),
-}
 
 
 @pytest.fixture
@@ -64,34 +57,25 @@ def num_deviations(launch: Callable[[], torch.Tensor], busy: Callable[[], None])
     return int(deviations)
 
 
-@pytest.mark.parametrize("is_faster", [False, True], ids=["table", "faster"])
 @pytest.mark.parametrize(("is_gated", "shape", "num_rows"), PRODUCTS)
 def test_a_product_is_the_same_every_time(
-    is_gated: bool, shape: tuple[int, int], num_rows: int, is_faster: bool, busy: Any, figures: dict[str, Any]
+    is_gated: bool, shape: tuple[int, int], num_rows: int, busy: Any, figures: dict[str, Any]
 ) -> None:
     from worker.engine.kernels.fused import matmul
-    from worker.engine.kernels.fused.tiles import Tile
 
-    key = (is_gated, shape, num_rows)
-    if is_faster and key not in FASTER:
-        pytest.skip("the table has the fastest")
     torch.manual_seed(0)
     num_outputs = shape[0] * (2 if is_gated else 1)
     weight = torch.randint(-127, 128, (num_outputs, shape[1]), device="cuda", dtype=torch.int8)
     absmax = torch.rand(num_outputs, device="cuda") + 0.5
     x = (torch.randn(num_rows, shape[1], device="cuda") / shape[1] ** 0.5).half()
     multiply = matmul.linear_silu_mul if is_gated else matmul.linear
-    tile = [Tile(*FASTER[key])] if is_faster else []
-    found = num_deviations(lambda: multiply(x, weight, absmax, *tile), busy)
-    figures[f"{'gated ' * is_gated}{shape[0]}x{shape[1]}, {num_rows} rows{', faster tile' * is_faster}"] = found
+    found = num_deviations(lambda: multiply(x, weight, absmax), busy)
+    figures[f"{'gated ' * is_gated}{shape[0]}x{shape[1]}, {num_rows} rows"] = found
     assert found == 0
 
 
-@pytest.mark.parametrize("plan", [None, (1, 32, 2, 3)], ids=["table", "faster"])
 @pytest.mark.parametrize("num_rows", [16, 256])
-def test_attention_to_eight_bits_is_the_same_every_time(
-    num_rows: int, plan: tuple[int, ...] | None, busy: Any, figures: dict[str, Any]
-) -> None:
+def test_attention_to_eight_bits_is_the_same_every_time(num_rows: int, busy: Any, figures: dict[str, Any]) -> None:
     from bench.kernels.search import random_layers
     from worker.engine.kernels.fused import attention
 
@@ -100,9 +84,8 @@ def test_attention_to_eight_bits_is_the_same_every_time(
     q = torch.randn(num_rows, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
     rows = torch.randperm(num_rows, device="cuda")
     lengths = torch.randint(40, 900, (num_rows,), device="cuda")
-    chosen = attention.Plan(*plan) if plan else None
-    found = num_deviations(lambda: attention.decode_attention(q, layer, rows, lengths, chosen), busy)
-    figures[f"attention, {num_rows} rows, {'faster plan' if plan else 'plan of the table'}"] = found
+    found = num_deviations(lambda: attention.decode_attention(q, layer, rows, lengths), busy)
+    figures[f"attention, {num_rows} rows"] = found
     assert found == 0
 
 

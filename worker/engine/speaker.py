@@ -1,4 +1,4 @@
-"""One loaded Chatterbox model that speaks many segments at once: its decoder, its renderer, and the loop over both.
+"""One loaded Chatterbox model that speaks many segments at once: its decoder, its renderers, and the loop over them.
 
 Knows nothing of files or of other models.
 """
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
-from worker.engine.batching.fitting import Fit, fit, fit_frames
+from worker.engine.batching.fitting import Fit, fit, fit_frames, has_room_for_another
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
 from worker.engine.capacity import MAX_POSITIONS, costs_of
@@ -20,6 +20,7 @@ from worker.engine.preparation import ChatterboxPreparation
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
 from worker.engine.s3gen.renderer import Renderer
+from worker.engine.s3gen.turnstile import Turnstile
 from worker.engine.streamedrenderer import StreamedRenderer
 from worker.engine.t3.decoder import Decoder
 from worker.engine.torchdevice import TorchDevice
@@ -89,7 +90,7 @@ class Speaker:
         if self._is_started:
             return
         self._decoder = self._make_decoder(kept_bytes)
-        self._renderer = self._make_renderer(kept_bytes)
+        self._renderers = self._make_renderers(kept_bytes)
         self.loop = BatchingLoop(
             preparation=self._preparation(
                 self.model,
@@ -98,7 +99,7 @@ class Speaker:
                 shelf=self._shelf,
             ),
             decoder=self._decoder,
-            renderer=self._renderer,
+            renderers=self._renderers,
             device=self._device,
             sound=Sound(self.model.sr, is_watermarked=True),
             name=self._name,
@@ -148,24 +149,34 @@ class Speaker:
         decoder.warm_up()
         return decoder
 
-    def _make_renderer(self, kept_bytes: int) -> StreamedRenderer:
-        """Return a renderer that is ready, of batches that fit beside the decoder."""
+    def _make_renderers(self, kept_bytes: int) -> list[StreamedRenderer]:
+        """Return renderers that are ready, of batches that fit beside the decoder: two where there is room for two."""
         num_slots, max_frames = self.capacity.num_slots, self.capacity.max_frames
-        if self._kind == "cuda":
-            free_bytes = self._device.free_bytes() - kept_bytes
-            max_frames = fit_frames(free_bytes, costs_of(self._precision), num_slots, max_frames=max_frames)
-            self.capacity = Fit(num_slots, max_frames)
+        turnstile = Turnstile()
+        if self._kind == "cpu":
+            return [self._make_renderer(max_frames, turnstile)]
+        costs = costs_of(self._precision)
+        free_bytes = self._device.free_bytes() - kept_bytes
+        max_frames = fit_frames(free_bytes, costs, num_slots, max_frames=max_frames)
+        self.capacity = Fit(num_slots, max_frames)
+        renderers = [self._make_renderer(max_frames, turnstile)]
+        free_bytes = self._device.free_bytes() - kept_bytes
+        if has_room_for_another(free_bytes, costs, num_slots, max_frames):
+            renderers.append(self._make_renderer(max_frames, turnstile))
+        # What warming up took and nobody needs any more, on streams that nobody launches on again.
+        torch.cuda.empty_cache()
+        return renderers
+
+    def _make_renderer(self, max_frames: int, turnstile: Turnstile) -> StreamedRenderer:
         renderer = Renderer(
             self.model.s3gen,
             self.model.watermarker,
             device=self._kind,
             precision="fp32" if self._precision == "fp32" else "bf16",
             max_frames_per_batch=max_frames,
+            turnstile=turnstile,
         )
         stream = torch.cuda.Stream() if self._kind == "cuda" else None  # type: ignore[no-untyped-call]
         streamed = StreamedRenderer(renderer, stream)
         streamed.warm_up()
-        if self._kind == "cuda":
-            # What warming up took and nobody needs any more, on streams that nobody launches on again.
-            torch.cuda.empty_cache()
         return streamed

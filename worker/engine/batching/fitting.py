@@ -23,6 +23,9 @@ LEAST_FRAMES: Final = 2_560
 #: that it renders for (an H200 renders 440 s of speech a second in batches of 8,192 frames, 250 in batches of 2,048).
 FRAMES_PER_SLOT: Final = 512
 
+#: Slots from which a second renderer pays: with fewer the first one waits for speeches more than for the host.
+_SLOTS_FOR_ANOTHER: Final = 32
+
 #: Part of the free memory that nothing is planned for: kernels that CUDA loads, fragments, other processes.
 _RESERVE: Final = 0.08
 _LEAST_RESERVE_BYTES: Final = 300 * 2**20
@@ -113,6 +116,21 @@ def fit_frames(free_bytes: int, costs: Costs, num_slots: int, *, max_frames: int
     if spare_bytes < 0:
         raise DeviceTooSmallError(free_bytes, free_bytes - spare_bytes)
     return min(most_frames, least_frames + spare_bytes // costs.frame_bytes)
+
+
+def has_room_for_another(free_bytes: int, costs: Costs, num_slots: int, max_frames: int) -> bool:
+    """Return whether a second renderer of batches as large is worth its memory, and fits.
+
+    Args:
+        free_bytes: of the device, beside the decoder and the first renderer, which have been made ready.
+        costs: what things take.
+        num_slots: of the decoder.
+        max_frames: of a batch.
+    """
+    if num_slots < _SLOTS_FOR_ANOTHER or max_frames < MOST_FRAMES:
+        return False
+    # What the first takes for a moment in each batch, beside its graphs, is no more than all that the second takes.
+    return _room_in(free_bytes) >= costs.reading(num_slots) + 2 * costs.rendering(max_frames)
 
 
 def _room_in(free_bytes: int) -> int:

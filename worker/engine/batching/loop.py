@@ -1,16 +1,16 @@
-"""The engine's four threads and what they share: from a request to a Future, as many at once as there are slots.
+"""The engine's threads and what they share: from a request to a Future, as many at once as there are slots.
 
-    submit -> prepare (host) -> decode (slots) -> render (frames) -> settle (futures)
+    submit -> prepare (host) -> decode (slots) -> render (frames), by one or several renderers -> settle (futures)
 
 Each thread takes turns at one stage, and a stage hands on through the inbox of the next; so whatever holds one up
-holds up no other. Knows decoder, renderer and preparation by their ports only.
+holds up no other. Knows decoder, renderers and preparation by their ports only.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
@@ -20,10 +20,11 @@ from worker.engine.batching.gauges import Gauges, Rate
 from worker.engine.batching.inflight import InFlight
 from worker.engine.batching.ports import Decoder, Device, Preparation, Renderer
 from worker.engine.batching.preparing import Preparing
-from worker.engine.batching.rendering import Rendering, patience_s
+from worker.engine.batching.rendering import Rendering
+from worker.engine.batching.renderqueue import RenderQueue, patience_s
 from worker.engine.batching.settling import Settling, Sound
 from worker.engine.batching.stageclock import StageClock
-from worker.engine.batching.stagethread import StageThread
+from worker.engine.batching.stagethread import Stage, StageThread
 from worker.engine.executor import place_of
 from worker.engine.protocol import EngineHealth
 from worker.engine.request import SegmentRequest, Take
@@ -43,7 +44,7 @@ class BatchingLoop:
         *,
         preparation: Preparation,
         decoder: Decoder,
-        renderer: Renderer,
+        renderers: Sequence[Renderer],
         device: Device,
         sound: Sound,
         policy: DecodePolicy | None = None,
@@ -65,33 +66,38 @@ class BatchingLoop:
             clock=clock,
             stage_clock=stage_clock,
             tokens=self._tokens,
-            num_rendering=lambda: self.rendering.num_rendering,
-            hand_on=lambda utterance, tokens: self.rendering.put(utterance, tokens),
+            num_rendering=lambda: self.render_queue.num_rendering,
+            hand_on=lambda utterance, tokens: self.render_queue.put(utterance, tokens),
             settle=self.settling.settle,
             on_progress=self._in_flight.progress,
         )
-        self.rendering = Rendering(
-            renderer,
+        self.render_queue = RenderQueue(
             device,
+            max_frames=min(renderer.max_frames_per_batch for renderer in renderers),
             clock=clock,
-            stage_clock=stage_clock,
             num_speaking=lambda: self.decoding.scheduler.num_speaking,
             speak_again=self.decoding.speak_again,
             settle=self.settling.settle,
-            on_progress=self._in_flight.progress,
             patience_s=patience_s(decoder.num_slots) if render_patience_s is None else render_patience_s,
         )
+        self.renderings = [
+            Rendering(
+                renderer,
+                self.render_queue,
+                device,
+                name=f"render-{number}",
+                stage_clock=stage_clock,
+                on_progress=self._in_flight.progress,
+            )
+            for number, renderer in enumerate(renderers)
+        ]
         self.preparing = Preparing(
             preparation, decoder, device, hand_on=self.decoding.inbox.put, settle=self.settling.settle
         )
+        stages: dict[str, Stage] = {"prepare": self.preparing, "decode": self.decoding, "settle": self.settling}
+        stages |= {rendering.name: rendering for rendering in self.renderings}
         self._threads = [
-            StageThread(stage, name=f"{name}-{work}", on_crash=self.break_down)
-            for work, stage in (
-                ("prepare", self.preparing),
-                ("decode", self.decoding),
-                ("render", self.rendering),
-                ("settle", self.settling),
-            )
+            StageThread(stage, name=f"{name}-{work}", on_crash=self.break_down) for work, stage in stages.items()
         ]
 
     def start(self) -> None:
@@ -131,7 +137,7 @@ class BatchingLoop:
     def gauges(self) -> Gauges:
         """Return what a person watches."""
         num_speaking = self.decoding.scheduler.num_speaking
-        num_rendering = self.rendering.num_rendering
+        num_rendering = self.render_queue.num_rendering
         return Gauges(
             num_slots=self._decoder.num_slots,
             num_slots_used=num_speaking,

@@ -18,6 +18,7 @@ from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, spl
 from worker.engine.s3gen.encoder import Encoder
 from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.graphs import GraphedSolver
+from worker.engine.s3gen.hostcopies import Wait, fetch, send, wait_for_stream
 from worker.engine.s3gen.noise import flow_noise
 from worker.engine.s3gen.sections import fused
 from worker.engine.s3gen.solver import NUM_MELS, Solver
@@ -39,7 +40,14 @@ _SCORES_PER_AREA: Final = 8 * 2 * 4
 FlowPrecision = Literal["fp32", "bf16"]
 
 
-def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, max_frames: int) -> Flow:
+def make_flow(
+    module: Any,
+    *,
+    device: torch.device,
+    precision: FlowPrecision,
+    max_frames: int,
+    wait: Wait = wait_for_stream,
+) -> Flow:
     """Return the fastest flow that a device and a precision allow.
 
     Args:
@@ -47,6 +55,7 @@ def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, ma
         device: where the flow runs; it has the weights that it needs there, and no others.
         precision: see `FlowPrecision`.
         max_frames: packed frames of a batch, those of the prompts included.
+        wait: waits for the device, once for each batch.
     """
     is_half = precision == "bf16"
     dtype = torch.bfloat16 if is_half else torch.float32
@@ -55,14 +64,21 @@ def make_flow(module: Any, *, device: torch.device, precision: FlowPrecision, ma
         solver: Solver | GraphedSolver = GraphedSolver(fast, max_frames=max_frames)
     else:
         solver = Solver(module.decoder, one_by_one(), dtype=dtype, device=device)
-    return Flow(module, solver, device=device, is_half=is_half, max_frames=max_frames)
+    return Flow(module, solver, device=device, is_half=is_half, max_frames=max_frames, wait=wait)
 
 
 class Flow:
     """Turns batches of speeches into mel frames."""
 
     def __init__(
-        self, flow: Any, solver: Solver | GraphedSolver, *, device: torch.device, is_half: bool, max_frames: int
+        self,
+        flow: Any,
+        solver: Solver | GraphedSolver,
+        *,
+        device: torch.device,
+        is_half: bool,
+        max_frames: int,
+        wait: Wait = wait_for_stream,
     ) -> None:
         """Take the weights.
 
@@ -72,6 +88,7 @@ class Flow:
             device: of everything.
             is_half: whether the encoder multiplies in bf16; sums and norms stay in float32.
             max_frames: packed frames of a batch, those of the prompts included.
+            wait: waits for the device, once for each batch.
         """
         self._vocabulary: int = flow.vocab_size
         self._embed_tokens = on_device(flow.input_embedding, device)
@@ -84,6 +101,7 @@ class Flow:
         self._solver = solver
         self._device = device
         self._max_frames = max_frames
+        self._wait = wait
 
     def warm_up(self, pool: GraphPool | None = None) -> None:
         """Compile kernels and capture graphs, where there are any; see `GraphedSolver.warm_up`."""
@@ -118,7 +136,7 @@ class Flow:
             for start, speech in zip(packing.starts, speeches, strict=True)
         ]
         # One wait for the whole batch.
-        are_finite = torch.stack([mel.isfinite().all() for mel in heard]).tolist()
+        are_finite = fetch(torch.stack([mel.isfinite().all() for mel in heard]), self._wait).tolist()
         return [
             mel if is_finite else SynthesisError("the flow gave no finite numbers")
             for mel, is_finite in zip(heard, are_finite, strict=True)
@@ -131,7 +149,7 @@ class Flow:
         for speech, start, length in zip(speeches, packing.starts, packing.lengths, strict=True):
             seeds[start : start + length] = speech.seed
             frames[start : start + length] = torch.arange(length)
-        return flow_noise(seeds.to(self._device), frames.to(self._device), NUM_MELS)
+        return flow_noise(send(seeds, self._device), send(frames, self._device), NUM_MELS)
 
     def _context(self, speeches: Sequence[Speech], packing: Packing) -> torch.Tensor:
         """Return [F, 240] float32: encoding, speaker and prompt of each frame, zero between the sequences."""
@@ -152,7 +170,7 @@ class Flow:
 
     def _encode(self, speeches: Sequence[Speech]) -> list[torch.Tensor]:
         """Return [F_i, 80] float32 for each speech."""
-        spoken = torch.cat([speech.tokens.reshape(-1).long() for speech in speeches]).to(self._device)
+        spoken = send(torch.cat([speech.tokens.reshape(-1).long() for speech in speeches]), self._device)
         parts = torch.split(spoken, [speech.tokens.numel() for speech in speeches])
         sequences = [
             torch.cat([speech.reference["prompt_token"].reshape(-1).to(self._device, torch.int64), part])
@@ -162,7 +180,7 @@ class Flow:
         encodings: dict[int, torch.Tensor] = {}
         for group in group_by_area(lengths, self._max_area):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
-            group_lengths = torch.tensor([lengths[index] for index in group], device=self._device)
+            group_lengths = send(torch.tensor([lengths[index] for index in group]), self._device)
             encoded = self._encoder(self._embed_tokens(tokens), group_lengths)
             projected = self._project(encoded)
             for row, index in enumerate(group):

@@ -16,7 +16,9 @@ from worker.engine.s3gen.batch import GAP_FRAMES, MAX_SPEECHES
 from worker.engine.s3gen.flow import make_flow
 from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift, VocoderPrecision
+from worker.engine.s3gen.hostcopies import fetch
 from worker.engine.s3gen.speech import Speech
+from worker.engine.s3gen.turnstile import Turnstile
 from worker.engine.s3gen.watermark import DEFAULT_MAX_HOPS, Watermark
 from worker.errors import SynthesisError, WatermarkError
 
@@ -56,6 +58,7 @@ class Renderer:
         device: torch.device | str,
         precision: RendererPrecision = "fp32",
         max_frames_per_batch: int = DEFAULT_MAX_FRAMES,
+        turnstile: Turnstile | None = None,
     ) -> None:
         """Read the weights.
 
@@ -66,15 +69,19 @@ class Renderer:
             device: where to run.
             precision: see `RendererPrecision`.
             max_frames_per_batch: see above.
+            turnstile: shared with other renderers of the process; each has a thread and a stream of its own.
 
         Raises:
             ModelLoadError: the model is another one, or in half precision.
             WatermarkError: the watermarker is not the real one.
         """
         self.max_frames_per_batch = max_frames_per_batch
+        self._turnstile = turnstile or Turnstile()
         where = torch.device(device)
         max_packed_frames = max_frames_per_batch + GAP_FRAMES * MAX_SPEECHES
-        self._flow = make_flow(s3gen.flow, device=where, precision=precision, max_frames=max_packed_frames)
+        self._flow = make_flow(
+            s3gen.flow, device=where, precision=precision, max_frames=max_packed_frames, wait=self._turnstile.wait
+        )
         self._hift = Hift(
             s3gen.mel2wav,
             s3gen.trim_fade,
@@ -84,14 +91,15 @@ class Renderer:
             window_frames=max(_LEAST_WINDOW_FRAMES, max_frames_per_batch // _BATCH_PER_WINDOW),
         )
         max_hops = min(max(_LEAST_HOPS, max_frames_per_batch // _BATCH_PER_HOP), DEFAULT_MAX_HOPS)
-        self._watermark = Watermark(watermarker, device=where, max_hops=max_hops)
+        self._watermark = Watermark(watermarker, device=where, max_hops=max_hops, wait=self._turnstile.wait)
         self._device = where
 
     def warm_up(self) -> None:
         """Compile kernels and capture graphs; flow and vocoder take turns, so their graphs share their memory."""
         pool = GraphPool(self._device) if self._device.type == "cuda" else None
-        self._hift.warm_up(pool)
-        self._flow.warm_up(pool)
+        with self._turnstile:
+            self._hift.warm_up(pool)
+            self._flow.warm_up(pool)
 
     def render(self, speeches: Sequence[Speech]) -> list[NDArray[np.float32] | SynthesisError]:
         """Return the audio of each speech; a bad speech harms no other.
@@ -102,22 +110,23 @@ class Renderer:
         Returns:
             At each place [S] float32 at 24 kHz, watermarked, or why there is none.
         """
-        mels = self._flow.mels(speeches)
-        spoken = [
-            (mel, speech.seed)
-            for mel, speech in zip(mels, speeches, strict=True)
-            if not isinstance(mel, SynthesisError)
-        ]
-        samples = self._hift.samples([mel for mel, _ in spoken], [seed for _, seed in spoken])
-        marked = iter(self._mark(samples))
-        return [mel if isinstance(mel, SynthesisError) else next(marked) for mel in mels]
+        with self._turnstile:
+            mels = self._flow.mels(speeches)
+            spoken = [
+                (mel, speech.seed)
+                for mel, speech in zip(mels, speeches, strict=True)
+                if not isinstance(mel, SynthesisError)
+            ]
+            samples = self._hift.samples([mel for mel, _ in spoken], [seed for _, seed in spoken])
+            marked = iter(self._mark(samples))
+            return [mel if isinstance(mel, SynthesisError) else next(marked) for mel in mels]
 
     def _mark(self, samples: Sequence[torch.Tensor]) -> list[NDArray[np.float32] | SynthesisError]:
         """Watermark what is finite; audio without a watermark is never returned."""
         if not samples:
             return []
         # One wait for the whole batch.
-        are_finite = torch.stack([each.isfinite().all() for each in samples]).tolist()
+        are_finite = fetch(torch.stack([each.isfinite().all() for each in samples]), self._turnstile.wait).tolist()
         finite = [each for each, is_finite in zip(samples, are_finite, strict=True) if is_finite]
         try:
             marked: list[NDArray[np.float32] | SynthesisError] = list(self._watermark.apply(finite))

@@ -17,6 +17,7 @@ import numpy as np
 import torch  # noqa: TID253 - the watermark is applied where the GPU is
 from numpy.typing import NDArray
 
+from worker.engine.s3gen.hostcopies import Wait, begin_fetching, send, wait_for_stream
 from worker.engine.s3gen.perthnet import PerthNetwork
 from worker.engine.s3gen.resampling import Resampler
 from worker.engine.s3gen.tape import lay, split_tapes, taped_frames
@@ -59,19 +60,28 @@ class _Marked:
 class Watermark:
     """Puts the watermark into utterances, for one thread at a time."""
 
-    def __init__(self, watermarker: Any, *, device: torch.device | str, max_hops: int = DEFAULT_MAX_HOPS) -> None:
+    def __init__(
+        self,
+        watermarker: Any,
+        *,
+        device: torch.device | str,
+        max_hops: int = DEFAULT_MAX_HOPS,
+        wait: Wait = wait_for_stream,
+    ) -> None:
         """Take the network of a watermarker, which is neither changed nor kept.
 
         Args:
             watermarker: a `perth.PerthImplicitWatermarker` on any device.
             device: where to run.
             max_hops: hops whose transforms are in memory at once.
+            wait: waits for the device, once for each batch.
 
         Raises:
             WatermarkError: it is not of the real class.
         """
         check_watermarker(watermarker)
         self._device = torch.device(device)
+        self._wait = wait
         self._network = PerthNetwork(watermarker, device=self._device, max_hops=max_hops)
         rate_hz = self._network.rate_hz
         self._up = Resampler(SAMPLE_RATE_HZ, rate_hz, self._device)
@@ -100,7 +110,7 @@ class Watermark:
                 self._mark(tape, [samples[index] for index in row]) for tape, row in zip(tapes, rows, strict=True)
             ]
         if self._device.type == "cuda":
-            torch.cuda.current_stream(self._device).synchronize()
+            self._wait()
         results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(samples)
         for row, tape, done in zip(rows, tapes, marked, strict=True):
             for index, pcm in zip(row, self._cut(tape, done), strict=True):
@@ -119,23 +129,10 @@ class Watermark:
         row = torch.zeros(tape.num_frames * hop, device=self._device)
         for start, each in zip(tape.starts, samples, strict=True):
             row[start * hop : start * hop + each.numel()] = each
-        starts, ends, _ = self._sent(tape.owners([0] * len(samples)))
+        starts, ends, _ = send(tape.owners([0] * len(samples)), self._device)
         at_rate, has_mark = self._network.mark(self._up.resample(row), starts, ends)
         done = self._down.resample(at_rate)
-        return _Marked(*(self._fetched(each) for each in (done, done.view(-1, hop).isfinite().all(dim=1), has_mark)))
-
-    def _sent(self, table: torch.Tensor) -> torch.Tensor:
-        if self._device.type != "cuda":
-            return table
-        return table.pin_memory().to(self._device, non_blocking=True)
-
-    def _fetched(self, found: torch.Tensor) -> torch.Tensor:
-        """Return the tensor on the host; on CUDA it is there once the stream is through."""
-        if self._device.type != "cuda":
-            return found
-        host = torch.empty(found.shape, dtype=found.dtype, pin_memory=True)
-        host.copy_(found, non_blocking=True)
-        return host
+        return _Marked(*(begin_fetching(each) for each in (done, done.view(-1, hop).isfinite().all(dim=1), has_mark)))
 
     def _cut(self, tape: Tape, marked: _Marked) -> list[NDArray[np.float32]]:
         """Return the utterances of a row that has arrived on the host.

@@ -41,12 +41,13 @@ class Plan:
 #: Up to so many queries (entries times heads): the plan. Measured on an H200 at 400 positions, where the last two move
 #: 3.5 to 4.3 TB/s. A few more splits than is fastest for equal lengths, so that the longest is not waited for.
 PLANS: Final = {64: Plan(16), 512: Plan(4), 2048: Plan(1), 2**31: Plan(1, num_warps=4, num_stages=3)}
-#: The same for eight bits: twice the positions, which are as many bytes; not measured yet.
+#: The same for eight bits. Measured for many queries (`bench/results/kernels_attention.json`): 64 us where the plan for
+#: sixteen bits takes 72. For fewer it takes twice the positions, which are as many bytes.
 ROUNDED_PLANS: Final = {
     64: Plan(16),
     512: Plan(4, block=64),
     2048: Plan(1, block=64),
-    2**31: Plan(1, block=64, num_warps=4, num_stages=3),
+    2**31: Plan(1, block=32, num_warps=2),
 }
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from producer.contract.routing import Priority
 from worker.engine.batching.decodepolicy import DecodePolicy
-from worker.engine.batching.rendering import Pending, patience_s, within
+from worker.engine.batching.renderqueue import Pending, patience_s, within
 from worker.engine.batching.scheduler import Patience, Scheduler
 from worker.engine.batching.utterance import Utterance
 

@@ -116,7 +116,7 @@ def test_the_shares_of_all_takes_add_up_to_the_time_in_which_the_engine_was_busy
         known.append(utterance.usage)  # the settling thread may be at once where the test is not
         settle(utterance, outcome)
 
-    bench.loop.rendering._settle = note
+    bench.loop.render_queue._settle = note
     futures = [bench.loop.submit(segment(name=number, num_tokens=number + 1)) for number in range(6)]
     bench.run()
     assert sorted(future.result(0).synthesis_s for future in futures) == sorted(usage.engine_s for usage in known)

@@ -38,7 +38,7 @@ def start() -> Iterator[Start]:
         loop = BatchingLoop(
             preparation=FakePreparation(),
             decoder=decoder or FakeDecoder(num_slots=8),
-            renderer=renderer or FakeRenderer(),
+            renderers=[renderer or FakeRenderer()],
             device=FakeDevice(),
             sound=Sound(RATE_HZ, is_watermarked=True),
             render_patience_s=0.001,
