@@ -18,6 +18,7 @@ from producer.contract.narration import ModelName, Parameters
 from producer.contract.routing import Priority
 from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.loop import BatchingLoop
+from worker.engine.batching.ports import Places
 from worker.engine.batching.settling import Sound
 from worker.engine.request import SegmentRequest, seeds_of
 from worker.errors import NoSpeechError, SegmentUnspeakableError, SynthesisError
@@ -48,6 +49,8 @@ class Behaviour:
     #: Where it makes every batch that it is in fail: prepare, admit, step, render; or has no audio by itself: bad, nan.
     poison: str = ""
     is_suspect: bool = False
+    #: Whether the decoder says where in the text the tokens are: at their own number.
+    is_watched: bool = False
     name: int = 0
 
 
@@ -125,6 +128,10 @@ class FakeScript:
         assert len(tokens) == self.behaviour.num_tokens
         return FakeSpeech(self.behaviour, seed)
 
+    def places(self, tokens: Sequence[int], text_positions: Sequence[int]) -> Places:
+        assert len(tokens) == len(text_positions)
+        return Places(np.array(text_positions), None)
+
 
 @dataclass
 class FakePreparation:
@@ -146,6 +153,7 @@ class FakeSpoken:
     tokens: list[int]
     has_ended: bool
     is_finite: bool
+    text_positions: list[int] | None = None
 
 
 @dataclass
@@ -212,7 +220,8 @@ class FakeDecoder:
             return FakeSpoken(slot, [], has_ended=True, is_finite=True)
         if num_spoken < behaviour.num_tokens:
             return None
-        return FakeSpoken(slot, [1] * behaviour.num_tokens, has_ended=True, is_finite=behaviour.is_finite)
+        positions = list(range(behaviour.num_tokens)) if behaviour.is_watched else None
+        return FakeSpoken(slot, [1] * behaviour.num_tokens, True, behaviour.is_finite, positions)
 
     def release(self, slots: Sequence[int]) -> None:
         for slot in slots:

@@ -133,6 +133,51 @@ def test_in_float32_the_tokens_are_those_of_generate_tokens(
     assert together == alone
 
 
+def test_places_in_the_text_are_those_of_the_stock_analysis(
+    prompts: Callable[..., list[Any]], figures: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By graph and without; random heads look nowhere in particular, so a tie may fall otherwise now and then."""
+    from worker.models import alignment, generation
+
+    t3, cases, theirs = t3_of("fp32", "multilingual"), prompts(4), []
+
+    @contextmanager
+    def noting(t3: Any, **places: int) -> Iterator[Any]:
+        with alignment.watch_alignment(t3, **places) as analyzer:
+            step, noted = analyzer.step, []
+
+            def step_and_note(logits: Any, **tokens: Any) -> Any:
+                logits = step(logits, **tokens)
+                noted.append(int(analyzer.text_position))
+                return logits
+
+            analyzer.step = step_and_note
+            theirs.append(noted)
+            yield analyzer
+
+    monkeypatch.setattr(generation, "watch_alignment", noting)
+    for prompt in cases:
+        expected(t3, prompt)
+    decoder = make_decoder(t3, "fp32", num_slots=4)
+    by_graph = places_of(decoder, cases)
+    decoder._graphs.forget()
+    assert places_of(decoder, cases) == by_graph
+    pairs = [pair for ours, noted in zip(by_graph, theirs, strict=True) for pair in zip(ours, noted, strict=False)]
+    share = sum(ours == other for ours, other in pairs) / len(pairs)
+    figures["multilingual, fp32, places in the text equal to those of the stock analysis"] = share
+    assert share > 0.95
+
+
+def places_of(decoder: Any, prompts: list[Any]) -> list[list[int]]:
+    """Speak prompts and return of each token the text token that was spoken."""
+    slots, found = decoder.admit(prompts), {}
+    while decoder.num_live:
+        decoder.step(7)
+        found.update({spoken.slot: spoken for spoken in decoder.poll()})
+    assert all(len(found[slot].text_positions) == len(found[slot].tokens) for slot in slots)
+    return [found[slot].text_positions.tolist() for slot in slots]
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8", "bf16"])
 def test_a_graph_does_what_the_step_does(precision: str, prompts: Callable[..., list[Any]]) -> None:
     decoder = make_decoder(t3_of(precision), precision)
@@ -183,10 +228,11 @@ def test_slots_and_order_of_admission_change_no_token_in_int8(
     assert shuffled == [straight[number] for number in order]
 
 
-def test_nothing_but_a_late_poll_waits_for_the_gpu(prompts: Callable[..., list[Any]]) -> None:
+@pytest.mark.parametrize("model", ["english", "multilingual"])
+def test_nothing_but_a_late_poll_waits_for_the_gpu(model: str, prompts: Callable[..., list[Any]]) -> None:
     import torch
 
-    decoder = make_decoder(t3_of("bf16"), "bf16")
+    decoder = make_decoder(t3_of("bf16", model), "bf16")
     cases = prompts(8)
     speak(decoder, cases[:4])
     torch.cuda.synchronize()

@@ -1,10 +1,11 @@
-"""The multilingual model by one command: small weights without a lock, and the watermark at the end.
+"""The multilingual model by one command: small weights without a lock, the watermark and words with times at the end.
 
 The English one, locked, is in test_worker_weights.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -23,7 +24,8 @@ pytestmark = [
 
 CHATTERQUEUE = [sys.executable, "-c", "import sys; from producer.cli import main; sys.exit(main())"]
 
-TEXT = "La lampe fut allumée."
+#: Two segments. Random attention gets near the end of a very short text only, so the second one has words for certain.
+TEXT = "La lampe fut allumée.\n\nUn mot."
 
 
 def unlocked_folder(folder: Path) -> Path:
@@ -36,7 +38,7 @@ def unlocked_folder(folder: Path) -> Path:
     return folder
 
 
-def test_the_watermark_is_in_the_finished_audio_when_the_multilingual_model_has_spoken(tmp_path: Path) -> None:
+def test_the_watermark_and_times_of_words_are_there_when_the_multilingual_model_has_spoken(tmp_path: Path) -> None:
     text_path = tmp_path / "text.txt"
     text_path.write_text(TEXT)
     audio_path = tmp_path / "audio.flac"
@@ -47,7 +49,17 @@ def test_the_watermark_is_in_the_finished_audio_when_the_multilingual_model_has_
         "CHATTERQUEUE_MAX_RETAKES": "0",  # random weights babble, and would do so again
         "CHATTERQUEUE_HEARTBEAT_DIR": str(tmp_path / "heartbeat"),
     }
-    arguments = ["narrate", str(text_path), "-o", str(audio_path), "--language", "fr", "--engine", "chatterbox"]
+    arguments = [
+        "narrate",
+        str(text_path),
+        "-o",
+        str(audio_path),
+        "--language",
+        "fr",
+        "--engine",
+        "chatterbox",
+        "--all",
+    ]
 
     finished = subprocess.run(
         [*CHATTERQUEUE, *arguments, "--local", "--data-dir", str(tmp_path / "data")],
@@ -60,3 +72,12 @@ def test_the_watermark_is_in_the_finished_audio_when_the_multilingual_model_has_
 
     assert finished.returncode == 0, finished.stderr[-3000:]
     assert watermark_in(audio_path) == pytest.approx(1.0, abs=0.05)
+    segments = json.loads(audio_path.with_suffix(".json").read_text())["segments"]
+    assert len(segments) == 2
+    assert segments[1]["words"]
+    for segment in segments:
+        words = segment.get("words", [])
+        ends_s = segment["offset_s"] + segment["duration_s"]
+        times = [segment["offset_s"], *(word[time] for word in words for time in ("start_s", "end_s")), ends_s]
+        assert times == sorted(times)
+        assert all(word["word"] == TEXT[word["start_char"] : word["end_char"]] for word in words)

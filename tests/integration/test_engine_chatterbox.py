@@ -150,6 +150,21 @@ def test_multilingual_segments_leave_the_model_as_it_was(engine: Engine, german_
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_multilingual_take_says_where_in_the_text_each_part_of_it_is(german_take: Take, english_take: Take) -> None:
+    text = "Guten Tag."
+    assert german_take.text_positions is not None
+    assert german_take.text_spans is not None
+    # Of each 40 ms, one token of the text; start and language stand before the letters, the stop token behind them.
+    assert len(german_take.pcm) == len(german_take.text_positions) * RATE_HZ // 25
+    assert german_take.text_spans.tolist() == [
+        [0, 0], [0, 0], *([place, place + letter.isalpha()] for place, letter in enumerate(text)), [9, 9]
+    ]  # fmt: skip
+    assert german_take.text_positions[0] == 0
+    assert len(set(german_take.text_positions.tolist())) > 2
+    assert german_take.text_positions.max() < len(german_take.text_spans)
+    assert english_take.text_positions is None
+
+
 def test_seed_and_parameters_reach_the_model(
     engine: Engine, english_take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,9 @@ class FakeModel:
     conds = SimpleNamespace(t3="how it sounds to T3", gen={"embedding": "how it sounds to S3Gen"})
     default_sampling = Sampling(repetition_penalty=2.0)
     max_speech_tokens = 1_000
+    tokenizer = SimpleNamespace(
+        tokenizer=SimpleNamespace(id_to_token=lambda token: "[START]" if token < 0 else chr(token).lower())
+    )
 
     def tokens_of(self, text: str, language: str | None) -> torch.Tensor:
         return torch.tensor([ord(letter) for letter in text])
@@ -65,6 +68,13 @@ def test_a_speech_holds_the_tokens_that_have_a_sound() -> None:
     speech = script(segment()).speech(torch.tensor([1, 6_560, 6_561, 8_000, 2]), 9)
     assert speech.tokens.tolist() == [1, 6_560, 2]
     assert (speech.reference, speech.seed) == (FakeModel.conds.gen, 9)
+
+
+def test_places_are_those_of_the_tokens_that_have_a_sound() -> None:
+    tokens, positions = torch.tensor([1, 6_560, 6_561, 8_000, 2]), torch.tensor([0, 1, 2, 2, 3], dtype=torch.int16)
+    places = script(segment("Ab.")).places(tokens, positions)
+    assert places.text_positions.tolist() == [0, 1, 3]
+    assert places.text_spans.tolist() == [[0, 0], [0, 1], [1, 2], [2, 2], [2, 2]]
 
 
 @pytest.mark.parametrize("tokens", [[], [6_561, 6_562]])

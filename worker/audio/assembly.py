@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Final, Protocol
 
@@ -27,6 +27,7 @@ from worker.audio.pauses import pauses_samples
 from worker.audio.reading import SegmentSource, usable_takes
 from worker.audio.survey import survey
 from worker.audio.tags import NO_TAGS, Tags
+from worker.audio.words import Words
 
 DEFAULT_LOUDNESS: Final = TARGETS[LoudnessPreset.AUDIOBOOK]
 #: Decimal places of the loudness figures: what the measuring itself is good for.
@@ -47,6 +48,9 @@ class Assembly:
     chapters: tuple[ManifestChapter, ...] = ()
     #: None when there was no take at all.
     loudness: LoudnessFacts | None = None
+    #: Index of a segment -> when its words are said, in the time of its take, before anything is trimmed; empty if that
+    #: is not known.
+    words: Mapping[int, Words] = field(default_factory=dict)
 
 
 def assemble(
@@ -101,9 +105,9 @@ def assemble(
         adjustment = adjustment_for(found.measurement, loudness, earlier_gain_db=earlier_gain_db)
     leveller = adjustment.leveller(rate_hz)
     output = Output(plan, layout, store, Kind(audio_format, tags, has_chapter_files))
-    with output, closing(usable_takes(store, present, step)) as samples_of_each:
-        for index, samples in samples_of_each:
-            output.write(leveller.feed(joined(samples, found.heard[index], pauses[index], rate_hz)))
+    with output, closing(usable_takes(store, present, step)) as stored_takes:
+        for index, stored in stored_takes:
+            output.write(leveller.feed(joined(stored.samples, found.heard[index], pauses[index], rate_hz)))
         output.write(leveller.close())
     facts = LoudnessFacts(
         target_lufs=loudness.integrated_lufs if loudness else None,
@@ -112,7 +116,8 @@ def assemble(
         integrated_lufs=_figure(output.integrated_lufs(found.num_heard_samples)),
         true_peak_dbtp=_figure(output.true_peak_dbtp()),
     )
-    return Assembly(output.audio(), layout.segments, manifest_chapters(plan, layout, output.chapters()), facts)
+    chapters = manifest_chapters(plan, layout, output.chapters())
+    return Assembly(output.audio(), layout.segments, chapters, facts, found.words)
 
 
 def _steps(total: int, progress: Callable[[int, int], None] | None) -> Callable[[], None]:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Protocol
 
@@ -13,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from producer.contract.manifest import TakeFacts
+from producer.flacfile import read_flac_comment
 from producer.storage import ObjectNotFoundError, retrying
 from worker.audio.segment import decode_segment
+from worker.audio.words import Words, words_in
 from worker.errors import AssemblyError, SegmentsUnusableError
 
 #: Segments that are on their way at once: hides the 10 ms of a GET behind the encoder.
@@ -33,10 +36,20 @@ class SegmentSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class StoredTake:
+    """A take as its file holds it."""
+
+    #: [num_samples].
+    samples: NDArray[np.int16]
+    #: When its words are said, in its own time; empty if that is not known.
+    words: Words
+
+
 def usable_takes(
     source: SegmentSource, takes: Mapping[int, TakeFacts], progress: Callable[[], None]
-) -> Generator[tuple[int, NDArray[np.int16]]]:
-    """Yield the index and the samples of every take, in the order of `takes`.
+) -> Generator[tuple[int, StoredTake]]:
+    """Yield the index and the content of every take, in the order of `takes`.
 
     After the first one that cannot be used nothing more is yielded, but all that cannot be used are found.
 
@@ -50,23 +63,23 @@ def usable_takes(
         StorageUnavailableError: S3 stayed away.
     """
     unusable: dict[int, AssemblyError] = {}
-    with closing(_read_ahead(source, takes.values())) as samples_of_each:
-        for index, samples in zip(takes, samples_of_each, strict=True):
-            if isinstance(samples, AssemblyError):
-                unusable[index] = samples
+    with closing(_read_ahead(source, takes.values())) as stored_takes:
+        for index, stored in zip(takes, stored_takes, strict=True):
+            if isinstance(stored, AssemblyError):
+                unusable[index] = stored
             elif not unusable:
-                yield index, samples
+                yield index, stored
             progress()
     if unusable:
         first = min(unusable)
         raise SegmentsUnusableError(f"stored segments cannot be used, {first}: {unusable[first]}", sorted(unusable))
 
 
-def _read_ahead(source: SegmentSource, takes: Iterable[TakeFacts]) -> Generator[NDArray[np.int16] | AssemblyError]:
-    """Yield each take's samples in order, or what is wrong with the stored object."""
+def _read_ahead(source: SegmentSource, takes: Iterable[TakeFacts]) -> Generator[StoredTake | AssemblyError]:
+    """Yield each take in order, or what is wrong with the stored object."""
     with ThreadPoolExecutor(NUM_READERS, thread_name_prefix="assembly") as readers:
         left = iter(takes)
-        waiting: deque[Future[NDArray[np.int16] | AssemblyError]] = deque()
+        waiting: deque[Future[StoredTake | AssemblyError]] = deque()
         try:
             while True:
                 for take in islice(left, MAX_AHEAD - len(waiting)):
@@ -78,7 +91,7 @@ def _read_ahead(source: SegmentSource, takes: Iterable[TakeFacts]) -> Generator[
             readers.shutdown(wait=False, cancel_futures=True)
 
 
-def _read(source: SegmentSource, take: TakeFacts) -> NDArray[np.int16] | AssemblyError:
+def _read(source: SegmentSource, take: TakeFacts) -> StoredTake | AssemblyError:
     try:
         data = retrying(lambda: source.get(take.key), deadline_s=READ_DEADLINE_S)
         samples, stored_rate_hz = decode_segment(data)
@@ -89,4 +102,4 @@ def _read(source: SegmentSource, take: TakeFacts) -> NDArray[np.int16] | Assembl
     found, expected = (len(samples), stored_rate_hz), (take.num_samples, take.sample_rate_hz)
     if found != expected:
         return AssemblyError("its object holds {} samples at {} Hz, not {} at {}".format(*found, *expected))
-    return samples
+    return StoredTake(samples, words_in(read_flac_comment(data)))

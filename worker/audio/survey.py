@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from producer.contract.manifest import TakeFacts
 from worker.audio.forecast import LimiterForecast
@@ -13,6 +13,7 @@ from worker.audio.loudness import Measurement
 from worker.audio.meter import LoudnessMeter
 from worker.audio.reading import SegmentSource, usable_takes
 from worker.audio.trimming import Span, heard_span
+from worker.audio.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Survey:
     heard: Mapping[int, Span]
     #: None: nobody wanted to know.
     measurement: Measurement | None
+    #: Index -> when its words are said, in the take's own time; empty if that is not known.
+    words: Mapping[int, Words] = field(default_factory=dict)
 
     @property
     def num_heard_samples(self) -> int:
@@ -53,15 +56,15 @@ def survey(
         SegmentsUnusableError: stored segments are gone or broken.
         StorageUnavailableError: S3 stayed away.
     """
-    heard = {}
+    heard, words = {}, {}
     forecast = LimiterForecast()
     meter = LoudnessMeter(rate_hz, forecast)
-    with closing(usable_takes(source, takes, progress)) as samples_of_each:
-        for index, samples in samples_of_each:
-            heard[index] = heard_span(samples, rate_hz)
+    with closing(usable_takes(source, takes, progress)) as stored_takes:
+        for index, stored in stored_takes:
+            heard[index], words[index] = heard_span(stored.samples, rate_hz), stored.words
             if is_measured:
-                meter.feed(joined(samples, heard[index], pauses[index], rate_hz))
-    found = Survey(heard, None)
+                meter.feed(joined(stored.samples, heard[index], pauses[index], rate_hz))
+    found = Survey(heard, None, words)
     if not is_measured:
         return found
     meter.close()

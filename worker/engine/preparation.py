@@ -11,11 +11,13 @@ from typing import Any
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
+from worker.engine.batching.ports import Places
 from worker.engine.conditionals import VoiceConditionals
 from worker.engine.conditionalsshelf import ConditionalsShelf
 from worker.engine.request import SegmentRequest
 from worker.engine.s3gen.speech import Speech
 from worker.engine.t3.prompt import Prompt
+from worker.engine.textspans import token_spans
 from worker.errors import NoSpeechError
 from worker.models.generation import NUM_SOUNDS
 from worker.models.sampling import Sampling
@@ -35,6 +37,9 @@ class ChatterboxScript:
     max_tokens: int
     #: For benchmarks: random weights end no speech by themselves.
     num_forced_tokens: int | None = None
+    #: What the text tokens stand for, and what the names of tokens are; for `places`.
+    text: str = ""
+    token_name: Callable[[int], str | None] | None = None
 
     def prompt(self, seed: int) -> Prompt:
         """Return what T3 is asked to speak."""
@@ -58,6 +63,13 @@ class ChatterboxScript:
         if sounds.numel() == 0:
             raise NoSpeechError("the model ended the speech before it began")
         return Speech(sounds, self.voice.gen, seed)
+
+    def places(self, tokens: torch.Tensor, text_positions: torch.Tensor) -> Places:
+        """Return where in the text the speech is: of the tokens [N] that `speech` takes, in parts of 40 ms."""
+        spans = None
+        if self.token_name is not None:
+            spans = token_spans([self.token_name(token) or "" for token in self.text_tokens.tolist()], self.text)
+        return Places(text_positions[tokens < NUM_SOUNDS].numpy(), spans)
 
 
 class ChatterboxPreparation:
@@ -102,6 +114,8 @@ class ChatterboxPreparation:
             sampling=self._sampling(request),
             # A text that leaves no room is refused by the decoder, which says why.
             max_tokens=max(1, min(self._model.max_speech_tokens, room)),
+            text=request.text,
+            token_name=lambda token: self._model.tokenizer.tokenizer.id_to_token(token),
         )
 
     def _sampling(self, request: SegmentRequest) -> Sampling:

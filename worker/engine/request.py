@@ -94,6 +94,12 @@ class Take:
     usage: Usage | None = None
     #: [num_tokens] integers: the speech tokens that the sound was made of, where the engine has such.
     tokens: NDArray[np.integer] | None = None
+    #: [num_parts] integers: which token of the text was being spoken in each part of the sound, all of them equally
+    #: long; where the model's attention says so. Not monotone: attention wavers.
+    text_positions: NDArray[np.integer] | None = None
+    #: [num_text_tokens, 2] integers: the characters of the request's text that each token of it stands for, first and
+    #: behind the last; empty for what has no sound. None: not known for certain.
+    text_spans: NDArray[np.integer] | None = None
 
 
 def segment_seed(narration_seed: int, text: str) -> int:

@@ -127,7 +127,7 @@ class Assembler:
         state, code, reason = _verdict(len(plan.segments), failures)
         manifest = manifest_of(request, plan, takes.values(), assembled, state, engine_identity)
         self._store.put(manifest_key(narration_id), manifest.model_dump_json().encode(), JSON)
-        for file in timing_files(manifest, plan, request.narration.text):
+        for file in timing_files(manifest, plan, request.narration.text, assembled.words):
             self._store.put(subtitles_key(narration_id, file.suffix), file.data, file.content_type)
         log = self._ledger.log(narration_id)
         self._store.put(takes_key(narration_id), _json_lines(log), JSON_LINES)

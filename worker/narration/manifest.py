@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -14,6 +14,7 @@ from producer.contract.status import State
 from worker.audio import Tags
 from worker.audio.subtitles import srt, vtt
 from worker.audio.timings import timings
+from worker.audio.words import Words
 
 
 class Assembled(Protocol):
@@ -37,6 +38,11 @@ class Assembled(Protocol):
     @property
     def loudness(self) -> LoudnessFacts | None:
         """How loud it was and is; None if there is no audio."""
+        ...
+
+    @property
+    def words(self) -> Mapping[int, Words]:
+        """When the words of each segment's take are said, where that is known."""
         ...
 
 
@@ -107,18 +113,19 @@ class TimingFile:
 TIMING_SUFFIXES: Final = ("srt", "vtt", "json")
 
 
-def timing_files(manifest: Manifest, plan: Plan, text: str) -> Iterator[TimingFile]:
+def timing_files(manifest: Manifest, plan: Plan, text: str, words: Mapping[int, Words]) -> Iterator[TimingFile]:
     """Yield the subtitles and the timings of a narration; none if it has no audio.
 
     Args:
         manifest: where each segment lies.
         plan: what is spoken.
         text: what was written, which is what subtitles show.
+        words: index of a segment -> when the words of its take are said.
     """
     if manifest.audio is not None:
         yield TimingFile("srt", "application/x-subrip", srt(manifest, plan, text))
         yield TimingFile("vtt", "text/vtt", vtt(manifest, plan, text))
-        yield TimingFile("json", "application/json", timings(manifest, plan))
+        yield TimingFile("json", "application/json", timings(manifest, plan, text, words))
 
 
 def _is_watermarked(takes: Collection[TakeFacts]) -> bool:

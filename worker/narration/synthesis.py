@@ -21,6 +21,8 @@ from producer.contract.manifest import TakeFacts
 from producer.contract.narration import QualityGate
 from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
+from worker.audio.words import Words, words_in
+from worker.audio.wordtimes import words_of
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
 from worker.engine.request import SegmentRequest, Take, VoiceReference
@@ -204,7 +206,9 @@ class Synthesizer:
         if not part.is_checked or (record is not None and {*self._gate.checks_for(stage)} <= {*record.checks}):
             return self._facts(part, take, record, synthesis_s=0.0, is_reused=True)
         choice = self._gate.choose(stage, take, num_made=1 if record is None else record.num_takes)
-        return self._keep(lease, part, choice, is_reused=choice.take is take)
+        # Of a take from the cache all that is known of its words is what was written when it was made.
+        words = words_in(stored.comment) if choice.take is take else None
+        return self._keep(lease, part, choice, is_reused=choice.take is take, words=words)
 
     def _synthesize(self, lease: Lease, part: Part) -> TakeFacts:
         stage = self._stage(lease, part)
@@ -222,8 +226,11 @@ class Synthesizer:
 
         return Stage(part.request, part.identity, part.wants_asr, speak, lambda heard: _wait(heard, lease))
 
-    def _keep(self, lease: Lease, part: Part, choice: Choice, *, is_reused: bool) -> TakeFacts:
-        self._put(lease, part, choice.take, choice.record)
+    def _keep(
+        self, lease: Lease, part: Part, choice: Choice, *, is_reused: bool, words: Words | None = None
+    ) -> TakeFacts:
+        said = words_of(choice.take, part.request.text) if words is None else words
+        self._put(lease, part, choice.take, choice.record.with_words(said))
         return self._facts(part, choice.take, choice.record, synthesis_s=choice.synthesis_s, is_reused=is_reused)
 
     def _put(self, lease: Lease, part: Part, take: Take, record: TakeRecord | None) -> None:

@@ -211,5 +211,5 @@ class Decoding:
             reason = f"no end of speech after {len(spoken.tokens)} tokens: the audio would be cut off or run away"
             self.speak_again(utterance, NoEndOfSpeechError(reason))
         else:
-            utterance.tokens = spoken.tokens
+            utterance.tokens, utterance.text_positions = spoken.tokens, spoken.text_positions
             self._hand_on(utterance, spoken.tokens)

@@ -6,6 +6,7 @@ Prompts, tokens and speeches pass through here unopened; only the two sides of a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +14,15 @@ from numpy.typing import NDArray
 
 from worker.engine.request import SegmentRequest
 from worker.errors import SynthesisError
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where in its text a speech is; see the fields of `worker.engine.request.Take`."""
+
+    text_positions: NDArray[np.integer]
+    #: None: the text tokens are not known to be of certain characters.
+    text_spans: NDArray[np.integer] | None
 
 
 class Speech(Protocol):
@@ -38,6 +48,10 @@ class Script(Protocol):
             NoSpeechError: there is nothing to hear in the tokens; another seed may do better.
             SynthesisError: the tokens cannot be rendered.
         """
+        ...
+
+    def places(self, tokens: Any, text_positions: Any) -> Places:
+        """Return where in the text the speech of these tokens is, of which the decoder says the positions."""
         ...
 
 
@@ -74,6 +88,11 @@ class Spoken(Protocol):
     @property
     def is_finite(self) -> bool:
         """False: the logits of this slot were not finite."""
+        ...
+
+    @property
+    def text_positions(self) -> Any:
+        """Of each token, which text token was being spoken; None if the model does not say so."""
         ...
 
 

@@ -61,7 +61,7 @@ class Settling:
         return 0.0
 
     def _take(self, utterance: Utterance, pcm: NDArray[np.float32]) -> Take | SynthesisError:
-        usage = utterance.usage
+        usage, places = utterance.usage, utterance.places()
         take = Take(
             pcm=pcm,
             sample_rate_hz=self._sound.sample_rate_hz,
@@ -70,6 +70,8 @@ class Settling:
             is_watermarked=self._sound.is_watermarked,
             usage=usage,
             tokens=None if utterance.tokens is None else np.asarray(utterance.tokens),
+            text_positions=places.text_positions if places else None,
+            text_spans=places.text_spans if places else None,
         )
         try:
             check_audio(take)

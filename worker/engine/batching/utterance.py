@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from producer.contract.routing import Priority
-from worker.engine.batching.ports import Script
+from worker.engine.batching.ports import Places, Script
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.request import SegmentRequest, Usage, seeds_of
 
@@ -34,6 +34,8 @@ class Utterance:
     render_s: float = 0.0
     #: The speech tokens of the last attempt, unopened; None until it ended.
     tokens: Any = None
+    #: Where in the text each of them was spoken, unopened too; None of a model that does not say so.
+    text_positions: Any = None
 
     def __post_init__(self) -> None:
         self.seeds = seeds_of(self.request)
@@ -59,6 +61,13 @@ class Utterance:
         """Return what the decoder is asked to speak."""
         assert self.script is not None, "it was not prepared"
         return self.script.prompt(self.seed)
+
+    def places(self) -> Places | None:
+        """Return where in the text the speech of the last attempt is; None if the model does not say so."""
+        if self.text_positions is None:
+            return None
+        assert self.script is not None, "it was not prepared"
+        return self.script.places(self.tokens, self.text_positions)
 
     @property
     def usage(self) -> Usage:

@@ -42,6 +42,7 @@ class AlignmentWatch:
 
     Attributes:
         position: [R + 1] int64: the text token that is being spoken.
+        trail: [R + 1, S] int16: of each token drawn, the position when it was drawn; behind the last one anything.
         is_complete: [R + 1] bool: the end of the text has been reached.
         lingered: [R + 1, 3] float32: attention to each of the last text tokens since then.
         went_back: [R + 1] float32: attention to earlier text since then.
@@ -55,6 +56,7 @@ class AlignmentWatch:
         self._state = state
         num_rows, device = cache.scratch_row + 1, weights.device
         self.position = torch.zeros(num_rows, dtype=torch.long, device=device)
+        self.trail = torch.zeros(num_rows, cache.num_positions, dtype=torch.int16, device=device)
         self.is_complete = torch.zeros(num_rows, dtype=torch.bool, device=device)
         self.lingered = torch.zeros(num_rows, _NUM_LAST, dtype=torch.float32, device=device)
         self.went_back = torch.zeros(num_rows, dtype=torch.float32, device=device)
@@ -62,7 +64,7 @@ class AlignmentWatch:
 
     def begin(self, slots: torch.Tensor) -> None:
         """Forget what was in some slots [N] int64."""
-        for values in (self.position, self.is_complete, self.lingered, self.went_back):
+        for values in (self.position, self.trail, self.is_complete, self.lingered, self.went_back):
             values.index_fill_(0, slots, 0)
 
     def watch(self, slots: torch.Tensor) -> Watch:
@@ -89,7 +91,7 @@ class AlignmentWatch:
         attention = self._mean_attention(num_text, num_tokens)
         spoken = attention.argmax(dim=-1)
         was_complete = self.is_complete[slots]
-        self._move(slots, spoken, num_text)
+        self._move(slots, spoken, num_text, num_tokens)
         self._add_up(slots, attention, num_text, was_complete)
         is_complete = self.is_complete[slots]
         lingers = self.lingered[slots].amax(dim=-1) >= _MAX_ATTENTION
@@ -118,12 +120,16 @@ class AlignmentWatch:
         is_kept = (columns < num_text.unsqueeze(1)) & (columns <= num_tokens.unsqueeze(1))
         return attention.masked_fill(~is_kept, 0.0)
 
-    def _move(self, slots: torch.Tensor, spoken: torch.Tensor, num_text: torch.Tensor) -> None:
+    def _move(
+        self, slots: torch.Tensor, spoken: torch.Tensor, num_text: torch.Tensor, num_tokens: torch.Tensor
+    ) -> None:
         """Follow the speech to the text token that it looks at, unless that is too far away to be believed."""
         position = self.position[slots]
         jump = spoken - position
         position = torch.where((jump > -_MAX_BACK) & (jump < _MAX_AHEAD), spoken, position)
         self.position[slots] = position
+        # A slot that is done writes behind its last token, at one and the same place, in each step that it idles in.
+        self.trail[slots, num_tokens] = position.to(torch.int16)
         self.is_complete[slots] |= position >= num_text - _NUM_LAST
 
     def _add_up(

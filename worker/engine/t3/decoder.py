@@ -224,21 +224,31 @@ class Decoder:
         ]
         if not slots:
             return []
-        output = self._fetch_output(slots, max(num_tokens[slot] for slot in slots))
+        output, trail = self._fetch_output(slots, max(num_tokens[slot] for slot in slots))
         self.release(slots)
         return [
-            Spoken(slot, tokens[: num_tokens[slot]].clone(), bool(has_ended[slot]), bool(is_finite[slot]))
-            for slot, tokens in zip(slots, output, strict=True)
+            Spoken(
+                slot,
+                output[index, : num_tokens[slot]].clone(),
+                bool(has_ended[slot]),
+                bool(is_finite[slot]),
+                None if trail is None else trail[index, : num_tokens[slot]].clone(),
+            )
+            for index, slot in enumerate(slots)
         ]
 
-    def _fetch_output(self, slots: list[int], num_tokens: int) -> torch.Tensor:
-        """Return the tokens of slots that are done, [N, num_tokens] int64 on the CPU.
+    def _fetch_output(self, slots: list[int], num_tokens: int) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return the tokens of slots that are done, [N, num_tokens] int64 on the CPU, and their places in the text.
+
+        The places are [N, num_tokens] int16; None if nothing watches them.
 
         On a stream of its own: in the order of the decode stream it would wait for all steps launched since.
         """
         with torch.inference_mode(), torch.cuda.stream(self._fetch_stream):
             index = to_device(torch.tensor(slots), self._weights.device)
-            return HostCopy(self._state.output[index, :num_tokens]).wait()
+            output = HostCopy(self._state.output[index, :num_tokens])
+            trail = None if self._alignment is None else HostCopy(self._alignment.trail[index, :num_tokens])
+            return output.wait(), None if trail is None else trail.wait()
 
     def _follow_caller(self) -> None:
         """Let the decode stream wait for what the caller has launched on its own stream."""

@@ -52,9 +52,12 @@ class Spoken:
         tokens: [N] int64 on the CPU, without the end token.
         has_ended: whether the model ended the speech itself; if not, it ran into the ceiling.
         is_finite: False if the logits were not; the tokens are those before that.
+        text_positions: [N] int16 on the CPU, of each token the text token of the prompt that was being spoken; None of
+            a model whose attention is not watched.
     """
 
     slot: int
     tokens: torch.Tensor
     has_ended: bool
     is_finite: bool
+    text_positions: torch.Tensor | None = None

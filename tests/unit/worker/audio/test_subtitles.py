@@ -144,7 +144,7 @@ def test_a_narration_without_audio_has_empty_files() -> None:
     manifest, plan = narration("One.", failed=(0,))
     assert srt(manifest, plan) == b""
     assert read_vtt(vtt(manifest, plan)) == []
-    assert json.loads(timings(manifest, plan))["segments"][0]["error_code"] == "synthesis"
+    assert json.loads(timings(manifest, plan, "", {}))["segments"][0]["error_code"] == "synthesis"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_times_pass_ten_hours() -> None:
 
 def test_timings_say_where_everything_is() -> None:
     manifest, plan = narration("Grüße, 世界.", "Two.", "Three.", failed=(2,), voices={1: "mary"})
-    found = json.loads(timings(manifest, plan))
+    found = json.loads(timings(manifest, plan, "", {}))
     assert manifest.audio is not None
     assert (found["version"], found["num_samples"]) == (1, manifest.audio.num_samples)
     assert found["chapters"] == [

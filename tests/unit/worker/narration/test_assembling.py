@@ -88,7 +88,7 @@ def assemble_with(
             its_store.objects[CHAPTER_KEYS[1]] = b"whole"
         its_store.objects[AUDIO.key] = b"whole"
         segments = tuple(placed(segment, takes) for segment in plan.segments)
-        return SimpleNamespace(audio=audio, segments=segments, chapters=MANIFEST_CHAPTERS, loudness=FACTS)
+        return SimpleNamespace(audio=audio, segments=segments, chapters=MANIFEST_CHAPTERS, loudness=FACTS, words={})
 
     drain = Drain(0.0)
     attempts = Attempts(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -23,6 +25,7 @@ from workerfakes import (
 )
 
 from producer.contract.narration import EngineName
+from worker.audio.words import words_in
 from worker.codec import SegmentCodec
 from worker.engine.request import SegmentRequest, Take
 from worker.errors import DrainingError
@@ -47,6 +50,8 @@ class Voice(FakeEngine):
     def __init__(self, num_cut: int = 0) -> None:
         super().__init__(is_held=True)
         self._num_cut = num_cut
+        #: Whether it says of each tenth of a take which letter is said, as attention does of each token.
+        self.knows_places = False
         #: Takes after which nothing comes any more.
         self.num_spoken = 100
 
@@ -58,8 +63,16 @@ class Voice(FakeEngine):
         if len(self.requests) > self.num_spoken:
             return future
         future.set_running_or_notify_cancel()
-        future.set_result(Take(pcm, RATE_HZ, request.seed, 0.5, is_watermarked=False))
+        take = Take(pcm, RATE_HZ, request.seed, 0.5, is_watermarked=False)
+        future.set_result(replace(take, **places(request.text)) if self.knows_places else take)
         return future
+
+
+def places(text: str) -> dict:
+    """Return positions and spans of a voice that says each character in the same time, a token each."""
+    characters = np.arange(len(text))
+    spans = np.stack([characters, characters + [letter.isalnum() for letter in text]], axis=1)
+    return {"text_positions": characters, "text_spans": spans}
 
 
 class Hearing:
@@ -114,6 +127,45 @@ class Worker:
 
     def stored(self, key: str) -> TakeRecord | None:
         return TakeRecord.parse(SegmentCodec().read(self.store.objects[key]).comment)
+
+
+def test_a_take_keeps_its_words_when_others_reuse_it_and_check_it_again(tmp_path):
+    """Listened to later, or checked anew by a newer version, the same sound has the same words."""
+    first = Worker(tmp_path)
+    first.engine.knows_places = True
+    take = first.run()
+    comment = SegmentCodec().read(first.store.objects[take.key]).comment
+    words = words_in(comment).tolist()
+    assert [TEXT[start:end] for start, end, _, _ in words] == TEXT.replace(",", "").replace(".", "").split()
+    assert words[-1][3] == pytest.approx(1_000 * take.num_samples / RATE_HZ * (len(TEXT) - 1) / len(TEXT), abs=1)
+    assert "ferry" not in comment
+
+    older = json.dumps({**json.loads(comment), "version": 0})
+    data = SegmentCodec().encode(speak(TEXT, take.seed), RATE_HZ, older)
+    for stored, quality in ((first.store.objects[take.key], "asr"), (data, "signal")):
+        again = Worker(tmp_path, quality=quality, hearing=Hearing())
+        again.store.objects[take.key] = stored
+        assert again.run().is_reused
+        renewed = SegmentCodec().read(again.store.objects[take.key]).comment
+        assert renewed != SegmentCodec().read(stored).comment
+        assert words_in(renewed).tolist() == words
+
+
+def test_a_better_take_has_words_of_its_own(tmp_path):
+    worker = Worker(tmp_path, num_cut=1)
+    worker.engine.knows_places = True
+    take = worker.run()
+    assert take.num_takes == 2
+    record = worker.stored(take.key)
+    last_ms = sum(record.words[2::4]) + sum(record.words[3::4])
+    assert last_ms == pytest.approx(1_000 * take.num_samples / RATE_HZ * (len(TEXT) - 1) / len(TEXT), abs=1)
+
+
+def test_a_take_without_places_has_no_words(tmp_path):
+    worker = Worker(tmp_path)
+    record = worker.stored(worker.run().key)
+    assert record.words == ()
+    assert "words" not in record.comment()
 
 
 def test_the_take_that_is_kept_lies_under_the_key_of_the_first_seed(tmp_path):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from producer.flacfile import COMMENT_BYTES, read_flac_comment
+from worker.audio.words import NO_WORDS, words_in
 from worker.codec import SegmentCodec
 from worker.quality import TakeRecord
 from worker.quality.examiner import CHECKS_VERSION
+from worker.quality.record import MAX_CHARS
 
 RECORD = TakeRecord(checks=("signal",), flags=("cut_off", "too_short"), score=0.25, seed=2**32 - 1, num_takes=3)
 
@@ -31,6 +33,17 @@ def test_it_holds_nothing_but_flags_and_numbers():
     assert len(longest.comment()) < COMMENT_BYTES - 1_000
 
 
+def test_words_are_left_out_where_they_would_make_it_too_long():
+    words = np.array([[2 * place, 2 * place + 1, 40 * place, 40 * place + 40] for place in range(100)], np.int32)
+    record = RECORD.with_words(words)
+    assert len(record.comment()) < MAX_CHARS
+    assert TakeRecord.parse(record.comment()) == record
+    np.testing.assert_array_equal(words_in(record.comment()), words)
+    crowded = record.model_copy(update={"flags": tuple(f"{number:040}" for number in range(30))})
+    assert json.loads(crowded.comment()).keys() == json.loads(RECORD.comment()).keys()
+    assert TakeRecord.parse(crowded.comment()) == crowded.with_words(NO_WORDS)
+
+
 def changed(**fields: object) -> str:
     return json.dumps({**json.loads(RECORD.comment()), **fields})
 
@@ -46,6 +59,7 @@ def changed(**fields: object) -> str:
         changed(score=2),
         changed(seed=-1),
         changed(flags=["x" * 41]),
+        changed(words=[0] * 2_000),
         changed(version=CHECKS_VERSION + 1),
         changed(title="x" * 5_000),
     ],

@@ -51,6 +51,11 @@ class StockAnalysis:
         logits = self._analyzer.step(torch.zeros(1, VOCABULARY), next_token=next_token)
         return {2.0**15: FORCED, -(2.0**15): SUPPRESSED, 0.0: AS_IT_IS}[logits[0, STOP].item()]
 
+    @property
+    def position(self) -> int:
+        """The text token that was spoken at the last step."""
+        return int(self._analyzer.text_position)
+
 
 def make_up_attention(centre: int, num_text: int, generator: torch.Generator) -> torch.Tensor:
     """Return what three heads pay to a text [3, S], with most of it near a place."""
@@ -75,7 +80,7 @@ def make_watch(num_slots: int) -> tuple[AlignmentWatch, SlotState]:
 
 
 @pytest.mark.parametrize("has_repeats", [False, True])
-def test_every_verdict_is_that_of_the_stock_analysis(has_repeats: bool) -> None:
+def test_every_verdict_and_position_is_that_of_the_stock_analysis(has_repeats: bool) -> None:
     cases = [(length, walk) for length in TEXT_LENGTHS for walk in WALKS]
     generator = torch.Generator().manual_seed(5)
     watch, state = make_watch(len(cases))
@@ -84,7 +89,7 @@ def test_every_verdict_is_that_of_the_stock_analysis(has_repeats: bool) -> None:
     state.num_text[slots] = torch.tensor([length for length, _ in cases])
     watch.begin(slots)
     tokens = [START] * len(cases)
-    seen = set()
+    seen, positions = set(), []
     for step in range(NUM_STEPS):
         heads = torch.zeros(3, len(cases), NUM_POSITIONS - NUM_VOICE)
         for index, (length, walk) in enumerate(cases):
@@ -98,12 +103,16 @@ def test_every_verdict_is_that_of_the_stock_analysis(has_repeats: bool) -> None:
             for index, analysis in enumerate(stock)
         ]
         assert found == expected, f"step {step}"
+        positions.append([analysis.position for analysis in stock])
         seen.update((walk, verdict) for (_, walk), verdict in zip(cases, found, strict=True))
         tokens = torch.randint(0, 4 if has_repeats else 48, (len(cases),), generator=generator).tolist()
         if not has_repeats:
             tokens = [(7 * step + index) % 48 for index in range(len(cases))]
         state.output[slots, step], state.last_token[slots] = torch.tensor(tokens), torch.tensor(tokens)
         state.num_tokens[slots] += 1
+    assert watch.trail[slots, :NUM_STEPS].T.tolist() == positions
+    assert not watch.trail[slots, NUM_STEPS:].any()
+    assert len({tuple(course) for course in zip(*positions, strict=True)}) > len(WALKS)
     assert ("lingers", FORCED) in seen
     assert ("goes back", FORCED) in seen
     assert ("stays behind", SUPPRESSED) in seen
@@ -113,12 +122,14 @@ def test_every_verdict_is_that_of_the_stock_analysis(has_repeats: bool) -> None:
 
 def test_a_slot_that_begins_remembers_nothing_of_the_one_before() -> None:
     watch, _ = make_watch(3)
-    for values in (watch.position, watch.is_complete, watch.lingered, watch.went_back):
+    for values in (watch.position, watch.trail, watch.is_complete, watch.lingered, watch.went_back):
         values.fill_(1)
     watch.begin(torch.tensor([1]))
     assert [values[1].any().item() for values in (watch.position, watch.is_complete, watch.went_back)] == [False] * 3
     assert not watch.lingered[1].any()
+    assert not watch.trail[1].any()
     assert watch.lingered[0].all()
+    assert watch.trail[0].all()
 
 
 def test_only_one_head_of_each_watched_layer_and_only_positions_read_so_far_are_looked_at() -> None:
