@@ -7,6 +7,7 @@ import traceback
 # `python -m worker` alone: not its supervisor, and no helper that it starts.
 if "CHATTERQUEUE_PACE" in os.environ and sys.orig_argv[1:3] == ["-m", "worker"]:
     try:
+        import worker  # noqa: F401 - before numpy is: it says with how many threads that works
         from bench import pacedworker
 
         pacedworker.install()
