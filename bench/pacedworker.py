@@ -88,6 +88,7 @@ def _measure(path: Path) -> None:
     from worker.logs import EventFormatter
     from worker.narration import synthesis
     from worker.narration.attempt import Attempts
+    from worker.narration.lookout import Lookout
     from worker.quality import Gate
 
     watch = Stopwatch()
@@ -100,7 +101,7 @@ def _measure(path: Path) -> None:
         (Messenger, "send", "send"),
         (ObjectStore, "get", "S3 GET"),
         (ObjectStore, "put", "S3 PUT"),
-        (synthesis, "_wait", "wait"),
+        (Lookout, "wait", "wait"),
         (Gate, "choose", "quality gate"),
         (SegmentCodec, "encode", "FLAC"),
         (EventFormatter, "format", "log line"),
