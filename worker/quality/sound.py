@@ -95,6 +95,11 @@ def _frames(pcm: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.float32]
     return _decibels(power), _decibels(bands)
 
 
+def prepare() -> None:
+    """Load what spectra are computed with, which takes a second: at the start and not while the first takes wait."""
+    _rfft()
+
+
 @cache
 def _rfft() -> Callable[[NDArray[np.float32]], NDArray[np.complexfloating]]:
     """Return a function from real frames [F, length] to their spectra [F, length // 2 + 1]."""
