@@ -25,6 +25,10 @@ HIGHEST_HZ: Final = 7_600.0
 #: Level of what is no sound at all, in dBFS.
 SILENCE_DB: Final = -120.0
 
+#: Frames whose spectra are computed at once: a quarter of a megabyte. All at once would take memory that the system
+#: has to hand out and clear anew for each take, which costs twice as much as the spectra.
+_BLOCK_FRAMES: Final = 64
+
 #: A frame belongs to the speech if it is at most this many dB below the loud parts of it ...
 _ACTIVE_BELOW_SPEECH_DB: Final = 36.0
 #: ... and this many above the noise between the words; noise that is nearer to the speech than the second number
@@ -86,13 +90,19 @@ def _frames(pcm: NDArray[np.float32], rate_hz: int) -> tuple[NDArray[np.float32]
     padded = np.pad(pcm, (0, max(0, length - len(pcm))))
     looks = np.lib.stride_tricks.sliding_window_view(padded, length)[::hop]
     power = np.einsum("fn,fn->f", looks, looks) / length
-    window = _window(length)
+    bands = np.concatenate(
+        [_bands(looks[at : at + _BLOCK_FRAMES], rate_hz) for at in range(0, len(looks), _BLOCK_FRAMES)]
+    )
+    return _decibels(power), _decibels(bands)
+
+
+def _bands(looks: NDArray[np.float32], rate_hz: int) -> NDArray[np.float32]:
+    """Return the band energies [F, M] of frames [F, length]."""
+    length = looks.shape[1]
     filters = _filters(rate_hz, length)
     # What lies above the highest band is not looked at.
-    spectrum = _rfft()(looks * window)[:, : len(filters)]
-    energies = np.square(spectrum.real) + np.square(spectrum.imag)
-    bands = np.asarray(energies, np.float32) @ filters
-    return _decibels(power), _decibels(bands)
+    spectrum = _rfft()(looks * _window(length))[:, : len(filters)]
+    return np.asarray(np.square(spectrum.real) + np.square(spectrum.imag), np.float32) @ filters
 
 
 def prepare() -> None:
