@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import uuid
 from enum import StrEnum
 from typing import Any, Final, TypeGuard
 
 from producer.contract.keys import is_id
 from producer.contract.routing import ASSEMBLE_QUEUE, ASSEMBLE_TASK, PLAN_QUEUE, PLAN_TASK, SYNTHESIZE_TASK
+from producer.envelope import envelope
 
 #: Bytes. Ours have some 700; beyond this a message is not even parsed.
 MAX_MESSAGE_BYTES: Final = 8_192
@@ -44,10 +44,10 @@ def admit(raw: bytes, queue: str) -> bytes | Refusal:
     if len(raw) > MAX_MESSAGE_BYTES:
         return Refusal.TOO_LARGE
     try:
-        envelope = json.loads(raw)
+        parsed = json.loads(raw)
     except (ValueError, RecursionError):
         return Refusal.NOT_JSON
-    match envelope:
+    match parsed:
         case {"headers": {"task": task, **headers}, "properties": dict(), **fields}:
             pass
         case _:
@@ -65,7 +65,7 @@ def admit(raw: bytes, queue: str) -> bytes | Refusal:
     positional, ids = call
     if positional or not _are_ids_of(task, ids):
         return Refusal.ARGUMENTS
-    return json.dumps(_message(task, ids, sent_ms, queue)).encode()
+    return envelope(task, ids, sent_ms, queue)
 
 
 def task_of(queue: str) -> str:
@@ -98,33 +98,3 @@ def _are_ids_of(task: str, ids: dict[str, Any]) -> bool:
     narration_id = ids.get("narration_id")
     is_named = isinstance(narration_id, str) and is_id(narration_id)
     return ids.keys() == expected and is_named and ("item" not in expected or is_index(ids["item"]))
-
-
-def _message(task: str, ids: dict[str, str], sent_ms: int, queue: str) -> dict[str, Any]:
-    """Return a message as `producer.messages` sends it, in the shape that kombu keeps in Redis."""
-    # A tag of its own for each delivery: with one that came from outside, a message could be acknowledged by another.
-    tag, task_id = str(uuid.uuid4()), str(uuid.uuid4())
-    body = json.dumps([[], ids, {}]).encode()
-    return {
-        "body": base64.b64encode(body).decode(),
-        "content-encoding": "utf-8",
-        "content-type": "application/json",
-        "headers": {
-            "lang": "py",
-            "task": task,
-            "id": task_id,
-            "argsrepr": "-",
-            "kwargsrepr": "-",
-            "ignore_result": True,
-            "sent_ms": sent_ms,
-        },
-        "properties": {
-            "correlation_id": task_id,
-            "delivery_mode": 2,
-            # Where it goes when it is given back: the queue that it came from, whatever it said itself.
-            "delivery_info": {"exchange": "", "routing_key": queue},
-            "priority": 0,
-            "body_encoding": "base64",
-            "delivery_tag": tag,
-        },
-    }

@@ -58,7 +58,12 @@ def wait_for_storage(settings: WorkerSettings, num_threads: int) -> ObjectStore:
         StorageUnavailableError: it cannot in the time that a start may take, or refuses us.
     """
     store = ObjectStore.connect(
-        settings, connect_timeout_s=5, read_timeout_s=30, max_attempts=3, max_connections=max(16, num_threads + 4)
+        settings,
+        connect_timeout_s=5,
+        read_timeout_s=30,
+        max_attempts=3,
+        max_connections=max(16, num_threads + 4),
+        is_direct=True,
     )
     _wait_for(lambda: _check_storage(settings, store), settings.start_wait_s)
     return store

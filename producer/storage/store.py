@@ -15,8 +15,15 @@ from botocore.exceptions import ClientError
 from producer.contract.errors import StorageUnavailableError
 from producer.contract.settings import Settings
 from producer.storage.bucket import ensure_bucket, probe_bucket
+from producer.storage.direct import DirectObjects
 from producer.storage.download import save_stream
-from producer.storage.errors import MISSING_OBJECT_CODES, StorageRefusedError, error_code, storage_errors
+from producer.storage.errors import (
+    MISSING_OBJECT_CODES,
+    ObjectNotFoundError,
+    StorageRefusedError,
+    error_code,
+    storage_errors,
+)
 from producer.storage.handshake import ask_only_for_large_bodies
 from producer.storage.upload import MultipartUpload
 
@@ -30,8 +37,11 @@ MAX_URL_LIFE_S: Final = 7 * 24 * 3600
 class ObjectStore:
     """Objects in the bucket that the settings name. Safe for use from many threads; not to be carried over a fork."""
 
-    def __init__(self, client: S3Client, signer: S3Client, settings: Settings) -> None:
+    def __init__(
+        self, client: S3Client, signer: S3Client, settings: Settings, direct: DirectObjects | None = None
+    ) -> None:
         self._client = client
+        self._direct = direct
         self._signer = signer
         self._settings = settings
         self._bucket = settings.s3_bucket
@@ -45,11 +55,20 @@ class ObjectStore:
         read_timeout_s: float = 2.5,
         max_attempts: int = 1,
         max_connections: int = 16,
+        is_direct: bool = False,
     ) -> Self:
         """Return a store; nothing is sent yet.
 
         The defaults are the producer's: whoever waits at a prompt hears of a dead or frozen server in less than
         five seconds. A worker passes longer times, as a server may stand still for twenty seconds and come back.
+
+        Args:
+            settings: name the bucket and where it is.
+            connect_timeout_s: for a connection.
+            read_timeout_s: for each part of an answer.
+            max_attempts: of each request, in all.
+            max_connections: that are kept.
+            is_direct: whether `put` and `get` first go the short way, which is one attempt more.
 
         Raises:
             StorageUnavailableError: the endpoint or the AWS profile cannot be used.
@@ -77,7 +96,10 @@ class ObjectStore:
             signer = client
             if settings.s3_public_endpoint_url:
                 signer = session.client("s3", endpoint_url=settings.s3_public_endpoint_url, config=config)
-        return cls(client, signer, settings)
+            # Checksums that a user has asked for are the client's to reckon.
+            is_direct = is_direct and settings.s3_checksums == "when_required"
+            direct = DirectObjects(client, session.get_credentials(), settings.s3_bucket) if is_direct else None
+        return cls(client, signer, settings, direct)
 
     def put(self, key: str, data: bytes, content_type: str) -> None:
         """Store an object in one PUT, over whatever was there.
@@ -86,6 +108,8 @@ class ObjectStore:
             StorageUnavailableError: it was not stored, or nobody knows; repeat it.
         """
         with storage_errors(self._settings):
+            if self._direct is not None and self._direct.put(self._full(key), data, content_type):
+                return
             self._client.put_object(Bucket=self._bucket, Key=self._full(key), Body=data, ContentType=content_type)
 
     def get(self, key: str) -> bytes:
@@ -96,6 +120,12 @@ class ObjectStore:
             StorageUnavailableError: S3 cannot be used.
         """
         with storage_errors(self._settings, key):
+            try:
+                found = None if self._direct is None else self._direct.get(self._full(key))
+            except KeyError:
+                raise ObjectNotFoundError(key) from None
+            if found is not None:
+                return found
             return self._client.get_object(Bucket=self._bucket, Key=self._full(key))["Body"].read()
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:

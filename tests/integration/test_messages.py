@@ -81,6 +81,21 @@ def test_a_redis_that_is_not_there_is_named_at_once(num_messages):
     assert "secret" not in str(caught.value)
 
 
+def test_a_redis_that_takes_no_segments_is_named(settings):
+    gone = Settings.load(redis_url="redis://:secret@127.0.0.1:1/0")
+    with pytest.raises(QueueUnavailableError, match=r"redis://127.0.0.1:1/0"):
+        Messenger(producer_app(gone), gone).send_segments(ID, ["0"], Priority.NORMAL, 0)
+
+
+def test_segments_are_taken_in_the_order_in_which_they_were_sent(messenger, redis_client, settings):
+    messenger.send_segments(ID, ["3", "1"], Priority.NORMAL, 1)
+    messenger.send_segments(ID, [], Priority.NORMAL, 2)
+    messenger.send_segments(ID, ["2"], Priority.NORMAL, 3)
+    sent = messages(redis_client, settings, "narration.synthesize.normal")
+    assert [json.loads(base64.b64decode(message["body"]))[1]["item"] for message in sent] == ["3", "1", "2"]
+    assert oldest_sent_ms(redis_client, settings)["narration.synthesize.normal"] == 1
+
+
 @pytest.mark.parametrize("num_messages", [1, 3])
 def test_a_frozen_redis_is_named_and_does_not_hang(settings, num_messages):
     pid = connect_redis(settings).info("server")["process_id"]

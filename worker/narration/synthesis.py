@@ -8,9 +8,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,20 +22,17 @@ from producer.ledger import Dispatch, Ledger
 from producer.storage import retrying
 from worker.audio.words import Words, words_in
 from worker.audio.wordtimes import words_of
-from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import Engine
 from worker.engine.request import SegmentRequest, Take, VoiceReference
-from worker.errors import AssemblyError, DrainingError, EngineUnavailableError
+from worker.errors import AssemblyError, EngineUnavailableError
 from worker.narration.attempt import Attempts
 from worker.narration.lease import Lease
+from worker.narration.lookout import LOOK_S, Lookout
 from worker.narration.ports import Engines, Store
 from worker.narration.recipe import RecipeShelf
 from worker.quality import UNCHECKED, Choice, Gate, Stage, TakeRecord
 
 logger = logging.getLogger(__name__)
-
-#: Seconds between two looks at whether the process is going down or the lease was lost.
-LOOK_S: Final = 0.25
 
 #: Seconds that the upload of a finished take is tried again: it must not be synthesized twice because S3 restarts.
 UPLOAD_PATIENCE_S: Final = 120.0
@@ -45,8 +41,6 @@ UPLOAD_PATIENCE_S: Final = 120.0
 SUSPECT_ATTEMPT: Final = 3
 
 FLAC: Final = "audio/flac"
-
-Outcome = TypeVar("Outcome")
 
 
 class Voices(Protocol):
@@ -126,6 +120,7 @@ class Synthesizer:
         self._recipes = recipes
         self._codec = codec
         self._gate = gate
+        self._lookout = Lookout()
         self._worker = worker
 
     def run(self, narration_id: str, index: int) -> None:
@@ -222,9 +217,10 @@ class Synthesizer:
         def speak(request: SegmentRequest) -> Take:
             if request.voice is not None:
                 self._voices.fetch(request.voice)
-            return _wait(part.engine.submit(replace(request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT)), lease)
+            future = part.engine.submit(replace(request, is_suspect=lease.attempt >= SUSPECT_ATTEMPT))
+            return self._lookout.wait(future, lease)
 
-        return Stage(part.request, part.identity, part.wants_asr, speak, lambda heard: _wait(heard, lease))
+        return Stage(part.request, part.identity, part.wants_asr, speak, lambda heard: self._lookout.wait(heard, lease))
 
     def _keep(
         self, lease: Lease, part: Part, choice: Choice, *, is_reused: bool, words: Words | None = None
@@ -256,29 +252,6 @@ class Synthesizer:
             worker=self._worker,
         )
         return facts if record is None else facts.model_copy(update=record.facts())
-
-
-def _wait(future: Future[Outcome], lease: Lease) -> Outcome:
-    """Return what comes of a take or of listening to it.
-
-    Gives up when the lease is lost, and in a drain at once if it was not begun.
-    """
-    while True:
-        try:
-            return future.result(timeout=LOOK_S)
-        except TimeoutError:
-            if future.done():  # it ended with a TimeoutError of its own, or just now
-                return future.result()
-        except CancelledError:  # the engine was closed under us
-            raise DrainingError from None
-        if lease.drain.is_on and future.cancel():
-            raise DrainingError
-        try:
-            lease.check()
-        except ChatterqueueError:
-            # Even if it has been begun: an engine that speaks many at once has a better use for the slot.
-            future.abandon() if isinstance(future, TakeFuture) else future.cancel()
-            raise
 
 
 def _pause_under(lease: Lease) -> Callable[[float], None]:

@@ -18,7 +18,7 @@ from worker.quality.levels import check_clipping, check_finite, check_loudness
 from worker.quality.likeness import Likeness
 from worker.quality.looping import check_looping
 from worker.quality.pauses import check_pauses
-from worker.quality.sound import Sound
+from worker.quality.sound import Sound, prepare
 from worker.quality.spoken import Spoken
 from worker.quality.tokens import check_tokens
 
@@ -51,6 +51,7 @@ class Examiner:
     """Looks at takes, and learns from those in which it finds nothing. Safe for use from many threads."""
 
     def __init__(self) -> None:
+        prepare()
         self._book = HabitBook()
 
     def examine(

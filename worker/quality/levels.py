@@ -42,14 +42,13 @@ def check_loudness(sound: Sound) -> Finding | None:
 
 def check_clipping(sound: Sound) -> Finding | None:
     """Find flat tops."""
-    peak = float(np.abs(sound.pcm).max())
+    loudness = np.abs(sound.pcm)
+    peak = float(loudness.max())
     if peak < _LOUD_PEAK:
         return None
-    is_top = np.abs(sound.pcm) >= _TOP_SHARE * peak
-    padded = np.concatenate([[False], is_top, [False]])
-    starts, ends = np.flatnonzero(padded[1:] & ~padded[:-1]), np.flatnonzero(padded[:-1] & ~padded[1:])
-    lengths = ends - starts
-    share = float(lengths[lengths >= _FLAT_SAMPLES].sum()) / len(sound.pcm)
+    tops = np.flatnonzero(loudness >= _TOP_SHARE * peak)
+    lengths = np.diff(np.flatnonzero(np.diff(tops, prepend=-2, append=len(loudness) + 1) > 1))
+    share = float(lengths[lengths >= _FLAT_SAMPLES].sum()) / len(loudness)
     if share <= _MAX_FLAT_SHARE:
         return None
     return Finding(Flag.CLIPPED, min(0.9, 0.3 + 10 * share))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from worker.quality.sound import Sound
@@ -47,8 +48,20 @@ class Likeness:
         """F."""
         return len(self.is_active)
 
-    def later(self, lag: int) -> NDArray[np.float32]:
-        """Return [F - lag]: how alike each frame and the one `lag` later are, -1 to 1; 0 where one is silent."""
-        if not 0 < lag < self.num_frames:
-            return np.zeros(0, np.float32)
-        return np.asarray(np.einsum("fm,fm->f", self.vectors[:-lag], self.vectors[lag:]))
+    def later(self, first_lag: int, num_lags: int, step: int = 1) -> NDArray[np.float32]:
+        """Return [num_lags, F]: how alike each frame and a later one are, -1 to 1; one row for each lag.
+
+        It is 0 where one of both is silent, and where there is no later frame.
+
+        Args:
+            first_lag: frames by which the later frame of the first row is later; at least 1.
+            num_lags: rows.
+            step: by how many frames more it is later in each further row.
+        """
+        num_frames = self.num_frames
+        width = num_frames + first_lag + num_lags * step
+        # All products in one call: one for each lag would be a hundred short ones, each of which lets go of the GIL.
+        alike = np.zeros((num_frames, width), np.float32)
+        np.matmul(self.vectors, self.vectors.T, out=alike[:, :num_frames])
+        row, column = alike.strides
+        return as_strided(alike[:, first_lag:], (num_lags, num_frames), (step * column, row + column), writeable=False)

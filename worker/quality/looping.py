@@ -29,40 +29,60 @@ _MIN_CONTRAST: Final = 0.25
 _MIN_ACTIVE: Final = 0.6
 
 
+#: Lags from which rows of likeness are taken: those of the turns, what they wobble by, and half a turn.
+_FIRST_LAG: Final = min(_SHORTEST_TURN // 2, _SHORTEST_TURN - _WOBBLE)
+
+
 def check_looping(likeness: Likeness, spoken: Spoken) -> Finding | None:
     """Find a piece that is said three times in a row, unless the text does so."""
     if spoken.is_refrain:
         return None
-    later = {lag: likeness.later(lag) for lag in range(2, _LONGEST_TURN + _WOBBLE + 1)}
-    for turn in range(_SHORTEST_TURN, _LONGEST_TURN + 1):
-        length = max(_NUM_TURNS * turn, _SHORTEST_LOOP)
-        if likeness.num_frames < length + turn + _WOBBLE:
-            break
-        mean, place = _best_stretch(_nearest(later, turn), likeness.is_active, length)
-        if mean >= _MIN_LIKENESS and mean - later[turn // 2][place : place + length].mean() >= _MIN_CONTRAST:
+    turns = np.arange(_SHORTEST_TURN, _LONGEST_TURN + 1)
+    lengths = np.maximum(_NUM_TURNS * turns, _SHORTEST_LOOP)
+    num_fitting = int((likeness.num_frames >= lengths + turns + _WOBBLE).sum())
+    if num_fitting == 0:
+        return None
+    turns, lengths = turns[:num_fitting], lengths[:num_fitting]
+    later = likeness.later(_FIRST_LAG, int(turns[-1]) + _WOBBLE + 1 - _FIRST_LAG)
+    means, places = _best_stretches(_nearest(later, num_fitting), likeness.is_active, turns, lengths)
+    for at in np.flatnonzero(means >= _MIN_LIKENESS):
+        half = later[turns[at] // 2 - _FIRST_LAG][places[at] : places[at] + lengths[at]]
+        if means[at] - half.mean() >= _MIN_CONTRAST:
             return Finding(Flag.LOOPING, 0.8)
     return None
 
 
-def _nearest(later: dict[int, NDArray[np.float32]], turn: int) -> NDArray[np.float32]:
-    """Return the best likeness at lags around a turn, as long as the shortest of them."""
-    lags = [later[lag] for lag in range(turn - _WOBBLE, turn + _WOBBLE + 1)]
-    shortest = min(len(lag) for lag in lags)
-    return np.asarray(np.max([lag[:shortest] for lag in lags], axis=0))
+def _nearest(later: NDArray[np.float32], num_turns: int) -> NDArray[np.float32]:
+    """Return [num_turns, F]: the best likeness at lags around each turn."""
+    around = later[_SHORTEST_TURN - _WOBBLE - _FIRST_LAG :]
+    nearest = around[:num_turns].copy()
+    for lag in range(1, 2 * _WOBBLE + 1):
+        np.maximum(nearest, around[lag : lag + num_turns], out=nearest)
+    return nearest
 
 
-def _best_stretch(values: NDArray[np.float32], is_active: NDArray[np.bool_], length: int) -> tuple[float, int]:
-    """Return the highest mean over a stretch that is mostly speech, and where it begins; silent frames do not count."""
-    if len(values) < length:
-        return 0.0, 0
-    sums = _sums(values, length)
-    counts = _sums(is_active[: len(values)], length)
-    means = np.where(counts >= _MIN_ACTIVE * length, sums / np.maximum(counts, 1), 0.0)
-    place = int(means.argmax())
-    return float(means[place]), place
+def _best_stretches(
+    values: NDArray[np.float32], is_active: NDArray[np.bool_], turns: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return for each turn the highest mean over a stretch of its length, and where that begins.
 
+    Only stretches that are mostly speech, and in which each frame has a later one; silent frames do not count.
 
-def _sums(values: NDArray[np.float32] | NDArray[np.bool_], length: int) -> NDArray[np.float64]:
-    """Return the sum of each stretch of that length."""
-    total = np.concatenate([[0.0], np.cumsum(values, dtype=np.float64)])
-    return np.asarray(total[length:] - total[:-length])
+    Args:
+        values: [num_turns, F].
+        is_active: [F].
+        turns: [num_turns] frames.
+        lengths: [num_turns] frames of a stretch.
+    """
+    num_frames = values.shape[1]
+    sums = np.zeros((len(turns), num_frames + 1))
+    np.cumsum(values, axis=1, dtype=np.float64, out=sums[:, 1:])
+    counts = np.concatenate([[0], np.cumsum(is_active)])
+    begins = np.arange(num_frames - int(lengths[0]) + 1)
+    ends = np.minimum(begins + lengths[:, None], num_frames)
+    in_stretch = counts[ends] - counts[begins]
+    means = (np.take_along_axis(sums, ends, axis=1) - sums[:, begins]) / np.maximum(in_stretch, 1)
+    is_fit = (in_stretch >= _MIN_ACTIVE * lengths[:, None]) & (ends <= (num_frames - turns - _WOBBLE)[:, None])
+    means[~is_fit] = 0.0
+    places = means.argmax(axis=1)
+    return means[np.arange(len(turns)), places], places

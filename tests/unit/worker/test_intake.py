@@ -12,6 +12,7 @@ from hostilemessages import HOSTILE, NOBODY, Hostile, noisy, pickled
 from kombu.entity import Queue
 
 from producer.contract.routing import PLAN_QUEUE, Priority, synthesize_queue
+from producer.envelope import envelope
 from producer.messages import _sent_ms as sent_ms_of
 from producer.messages import queue_named
 from worker.intake import MAX_MESSAGE_BYTES, Refusal, admit
@@ -70,6 +71,21 @@ def test_what_a_producer_sends_is_taken_with_its_ids_and_its_stamp(task, argumen
     again = json.dumps({**message, "headers": {**message["headers"], "redelivered": True}}).encode()
     assert admitted(again, queue)["body"] == message["body"]
     assert sent_ms_of(again) == 5
+
+
+def test_what_is_put_into_a_queue_without_celery_says_what_celery_would() -> None:
+    queue, ids = synthesize_queue(Priority.NORMAL), {"narration_id": NOBODY, "item": "12"}
+    direct = json.loads(envelope("narration.synthesize", ids, 5, queue))
+    by_celery = json.loads(as_sent("narration.synthesize", ids, queue_named(queue)))
+    assert base64.b64decode(direct["body"]) == json.dumps([[], ids, {}]).encode()
+    assert json.loads(base64.b64decode(by_celery["body"]))[:2] == [[], ids]
+    assert direct.keys() == by_celery.keys()
+    assert direct["headers"].keys() <= by_celery["headers"].keys()
+    assert direct["properties"].keys() <= by_celery["properties"].keys()
+    for field in ("lang", "task", "ignore_result", "sent_ms"):
+        assert direct["headers"][field] == by_celery["headers"][field]
+    for field in ("delivery_mode", "delivery_info", "body_encoding"):
+        assert direct["properties"][field] == by_celery["properties"][field]
 
 
 def test_nothing_is_left_of_what_a_foreign_envelope_asks_for() -> None:

@@ -19,7 +19,7 @@ from workerfakes import (
 
 from producer.storage import StorageRefusedError
 from producer.storage.refusals import Refusals
-from worker.narration import synthesis
+from worker.narration import lookout, synthesis
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
@@ -48,6 +48,7 @@ class RefusingStore(FakeStore):
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
     monkeypatch.setattr(synthesis, "LOOK_S", 0.01)
+    monkeypatch.setattr(lookout, "LOOK_S", 0.01)
     monkeypatch.setattr("producer.storage.retry.FIRST_WAIT_S", 0.001)
     monkeypatch.setattr("producer.storage.retry._REFUSALS", Refusals())
 

@@ -25,7 +25,7 @@ from producer.contract.errors import StorageUnavailableError
 from producer.contract.keys import segment_key, voice_audio_key
 from producer.contract.narration import EngineName, ModelName
 from worker.errors import DrainingError
-from worker.narration import synthesis
+from worker.narration import lookout, synthesis
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
@@ -38,6 +38,7 @@ from worker.voices import VoiceShelf
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch):
     monkeypatch.setattr(synthesis, "LOOK_S", 0.01)
+    monkeypatch.setattr(lookout, "LOOK_S", 0.01)
     monkeypatch.setattr("producer.storage.retry.FIRST_WAIT_S", 0.001)
 
 

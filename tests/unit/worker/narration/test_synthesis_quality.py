@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ from worker.audio.words import words_in
 from worker.codec import SegmentCodec
 from worker.engine.request import SegmentRequest, Take
 from worker.errors import DrainingError
-from worker.narration import synthesis
+from worker.narration import lookout, synthesis
 from worker.narration.attempt import Attempts
 from worker.narration.drain import Drain
 from worker.narration.lease import LeaseBook
@@ -84,8 +85,9 @@ class Hearing:
     def close(self) -> None: ...
 
     def submit(self, pcm, rate_hz: int, *, text: str, language: str):
-        found = (Finding(Flag.WORDS_DIFFER, 0.4),)
-        return SimpleNamespace(result=lambda timeout: found)
+        heard: Future[tuple[Finding, ...]] = Future()
+        heard.set_result((Finding(Flag.WORDS_DIFFER, 0.4),))
+        return heard
 
 
 class Worker:
@@ -238,6 +240,7 @@ def test_a_segment_that_is_to_be_listened_to_waits_for_a_worker_that_can(tmp_pat
 @pytest.mark.parametrize("is_cancelled", [True, False])
 def test_a_retake_is_given_up_like_any_take(tmp_path, monkeypatch, is_cancelled):
     monkeypatch.setattr(synthesis, "LOOK_S", 0.01)
+    monkeypatch.setattr(lookout, "LOOK_S", 0.01)
     worker = Worker(tmp_path, num_cut=3)
     worker.engine.num_spoken = 1
     thread = threading.Thread(target=worker.try_to_run)
