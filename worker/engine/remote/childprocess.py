@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Final, Self
 
 #: Seconds for a process that was killed to be gone; a device in trouble may keep it longer, and nobody can help that.
@@ -37,7 +38,7 @@ class ChildProcess:
             process = subprocess.Popen(
                 # -P: the folder that we happen to be in is on the path only if it is on ours.
                 [sys.executable, "-P", "-m", "worker.engine.remote", str(its_end.fileno()), str(own_pid)],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)},
                 stdin=subprocess.DEVNULL,
                 pass_fds=[its_end.fileno()],
             )
