@@ -1,4 +1,4 @@
-"""Which GPUs there are, found without torch: a supervisor must not open a CUDA context.
+"""Which GPUs there are, found without torch in this process: only an engine process opens a CUDA context.
 
 Knows nothing of what runs on them.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -26,6 +27,12 @@ def visible_gpus(environment: Mapping[str, str], device_dir: Path = Path("/dev")
     if num_gpus is None:
         num_gpus = sum(1 for path in device_dir.glob("nvidia*") if re.fullmatch(r"nvidia\d+", path.name))
     return [str(number) for number in range(num_gpus)]
+
+
+def does_torch_find_cuda() -> bool:
+    """Ask the installed torch whether it can use a GPU, in a process that ends with the answer; takes seconds."""
+    question = "import sys, torch; sys.exit(not torch.cuda.is_available())"
+    return subprocess.run([sys.executable, "-c", question], stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _count_with_smi() -> int | None:

@@ -1,4 +1,4 @@
-"""Ties a process to its parent: when the parent is killed, the child drains and ends.
+"""Ties a process to its parent: when the parent is killed, the child is told, or ended.
 
 Knows nothing of what either does.
 """
@@ -18,13 +18,16 @@ PARENT_VARIABLE: Final = "CHATTERQUEUE_SUPERVISOR_PID"
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with_parent(parent_pid: int) -> None:
+def die_with_parent(parent_pid: int, number: signal.Signals = signal.SIGTERM) -> None:
     """Have the kernel end this process when its parent is gone; Linux only, elsewhere nothing happens.
 
-    SIGTERM and not SIGKILL: a worker gives back what it holds, which is sooner than waiting for its leases to run out.
+    Args:
+        parent_pid: of the parent that is meant.
+        number: the signal. Not SIGKILL by itself: a worker gives back what it holds, which is sooner than waiting for
+            its leases to run out.
     """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent_pid:  # it was killed before prctl took effect
         raise SystemExit(1)

@@ -44,6 +44,10 @@ HEALTHY_S: Final = 60.0
 #: Seconds beyond the drain after which a process that does not end is killed.
 KILL_AFTER_DRAIN_S: Final = 15.0
 
+#: Seconds that a new process waits for what the old one has left: an engine process without its worker process ends
+#: at once, but until it is gone it holds the GPU's memory, and the new one would find no room.
+LEFT_S: Final = 5.0
+
 _TICK_S: Final = 0.2
 
 
@@ -59,6 +63,8 @@ class Slot:
     num_deaths: int = 0
     #: When the next process may be started.
     due_s: float = field(default=0.0)
+    #: Process group of the last process that has ended, for as long as something may be left of it.
+    left_group: int | None = None
 
 
 def slots_for(gpus: Sequence[str], role: Role, engine: EngineName) -> list[Slot]:
@@ -106,7 +112,7 @@ class Supervisor:
         """Start the slot's process if it is due; return the exit status of one that has just ended."""
         now_s = time.monotonic()
         if slot.process is None:
-            if now_s >= slot.due_s:
+            if now_s >= slot.due_s and not (_is_left(slot.left_group) and now_s < slot.due_s + LEFT_S):
                 self._start(slot)
             return None
         status = slot.process.poll()
@@ -114,7 +120,7 @@ class Supervisor:
             self._end_if_stuck(slot, slot.process)
             return None
         lived_s = now_s - slot.started_s
-        slot.process = None
+        slot.left_group, slot.process = slot.process.pid, None
         slot.num_deaths = 1 if lived_s >= HEALTHY_S else slot.num_deaths + 1
         wait_s = restart_wait_s(slot.num_deaths)
         slot.due_s = now_s + wait_s
@@ -177,6 +183,17 @@ class Supervisor:
                 status = ExitCode.INTERNAL
         clear_dead(self._settings.heartbeat_dir)
         return status
+
+
+def _is_left(group: int | None) -> bool:
+    """Say whether a process group has members: each of our processes leads one, and what it starts is in it."""
+    if group is None:
+        return False
+    try:
+        os.killpg(group, 0)  # asks, and sends nothing
+    except OSError:
+        return False
+    return True
 
 
 def _arguments(argv: Sequence[str]) -> argparse.Namespace:

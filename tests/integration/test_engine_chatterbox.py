@@ -20,7 +20,9 @@ from small_checkpoint import BOTH, cached_checkpoint
 
 from producer.contract.languages import LANGUAGES
 from producer.contract.narration import EngineName, ModelName, Parameters
+from worker.engine.chatterboxmaker import ChatterboxMaker
 from worker.engine.protocol import Engine
+from worker.engine.remote.engineprocess import EngineProcess
 from worker.engine.request import Take, VoiceReference
 from worker.engine.selection import build_engine
 from worker.errors import (
@@ -42,11 +44,15 @@ pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # 
 RATE_HZ = 24_000
 
 
-def built(model_dir: Path, **settings: object) -> Engine:
-    return build_engine(
-        EngineName.CHATTERBOX,
-        WorkerSettings(model_dir=model_dir, **{"device": "cpu", "num_threads": 2, "cache_dir": model_dir, **settings}),
+def settings_of(model_dir: Path, **settings: object) -> WorkerSettings:
+    return WorkerSettings(
+        model_dir=model_dir, **{"device": "cpu", "num_threads": 2, "cache_dir": model_dir, **settings}
     )
+
+
+def built(model_dir: Path, **settings: object) -> Engine:
+    """Return the engine as its own process makes it, but in this one, where a test can look into it."""
+    return ChatterboxMaker.of(settings_of(model_dir, **settings)).make()
 
 
 def refuse(*args: object, **kwargs: object) -> None:
@@ -97,6 +103,45 @@ def german(text: str = "Guten Tag.", **fields: object):
 
 class TestChatterboxEngine(EngineConformance):
     """English, by the rules for every engine."""
+
+
+@pytest.fixture(scope="module")
+def process_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """The same models in a process of their own, as a worker has them."""
+    cache_dir = tmp_path_factory.mktemp("process-cache")
+    engine = build_engine(EngineName.CHATTERBOX, settings_of(locked_checkpoint(), cache_dir=cache_dir))
+    engine.load()
+    engine.warm_up()
+    yield engine
+    engine.close(30)
+
+
+class TestChatterboxInItsProcess(EngineConformance):
+    """The engine of a worker."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def engine(cls, process_engine: Engine) -> Engine:
+        return process_engine
+
+    def test_takes_are_those_of_the_engine_itself(self, engine: Engine, english_take: Take, german_take: Take) -> None:
+        assert isinstance(engine, EngineProcess)
+        for request, own in ((segment(), english_take), (german(), german_take)):
+            take = speak(engine, request)
+            assert take.tokens is not None
+            assert np.array_equal(take.tokens, own.tokens)
+            # Libraries choose their ways by where memory happens to lie, so two processes may differ by a rounding.
+            assert np.allclose(take.pcm, own.pcm, atol=1e-4)
+
+    def test_it_is_known_by_the_same_name_and_refuses_the_same(self, engine: Engine) -> None:
+        own = built(locked_checkpoint())
+        assert (engine.sample_rate_hz, engine.is_watermarked) == (own.sample_rate_hz, own.is_watermarked)
+        with pytest.raises(LanguageUnsupportedError, match="the english model does not speak 'de'"):
+            engine.submit(segment(language="de"))
+        with pytest.raises(LanguageUnsupportedError, match=r"Cangjie5_TC\.json"):
+            engine.submit(german("你好", language="zh"))
+        with pytest.raises(EngineUnavailableError):
+            engine.submit(segment(model=ModelName.AUTO))
 
 
 def through_flac(pcm: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
@@ -262,7 +307,7 @@ def test_a_truncated_file_stops_the_worker_before_anything_is_loaded(unlocked: P
         start = file.read(5000)
     replaced(unlocked / name).write_bytes(start)
     with pytest.raises(ModelLoadError) as caught:
-        built(unlocked)
+        build_engine(EngineName.CHATTERBOX, settings_of(unlocked))
     assert f"{unlocked / name} " in str(caught.value)
 
 

@@ -126,10 +126,11 @@ def start_until_ended(farm: Farm, narration_id: str, start: Callable[[], subproc
     return num_starts
 
 
-def test_a_segment_that_kills_every_process_is_given_up_and_the_others_are_spoken(farm, start_celery):
+@pytest.mark.parametrize("app", ["faultyworker", "faultyremoteworker"])
+def test_a_segment_that_kills_every_process_is_given_up_and_the_others_are_spoken(farm, start_celery, log_path, app):
     (narration_id,) = farm.submit(narration("good", "die", "better"))
     # Its neighbours are in the process that it ends first; the second it has to itself.
-    num_starts = start_until_ended(farm, narration_id, lambda: start_celery("faultyworker", "-c", "4"), most=3)
+    num_starts = start_until_ended(farm, narration_id, lambda: start_celery(app, "-c", "4"), most=3)
     assert num_starts == 3  # two that it killed, and one that went on
     status = farm.status(narration_id)
     assert status.state is State.PARTIAL
@@ -137,15 +138,21 @@ def test_a_segment_that_kills_every_process_is_given_up_and_the_others_are_spoke
     assert status.reason_code == "poisoned"
     gap = farm.manifest(narration_id).segments[1]
     assert (gap.is_present, gap.error_code, gap.attempts) == (False, "poisoned", 2)
+    # With a process of its own the engine takes the worker along, which has time to say why.
+    num_said = 2 if app == "faultyremoteworker" else 0
+    log = log_path.read_text()
+    assert log.count("engine_process_ended") == log.count("worker_ends") == num_said
+    assert ("the engine process ended with status 139" in log) is (num_said > 0)
 
 
-def test_the_process_ends_and_gives_back_what_it_holds_when_its_engine_is_broken(farm, start_celery, log_path):
+@pytest.mark.parametrize("app", ["faultyworker", "faultyremoteworker"])
+def test_the_process_ends_and_gives_back_what_it_holds_when_its_engine_is_broken(farm, start_celery, log_path, app):
     (narration_id,) = farm.submit(narration("good", "fault", "better", "best"))
     variables = {"CHATTERQUEUE_TONE_SEGMENT_S": "0.3", "CHATTERQUEUE_DRAIN_S": "0"}
     processes: list[subprocess.Popen[bytes]] = []
 
     def start() -> subprocess.Popen[bytes]:
-        processes.append(start_celery("faultyworker", "-c", "4", **variables))
+        processes.append(start_celery(app, "-c", "4", **variables))
         return processes[-1]
 
     start_until_ended(farm, narration_id, start, most=3)

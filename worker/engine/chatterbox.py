@@ -219,10 +219,24 @@ class ChatterboxEngine:
 
     def submit(self, request: SegmentRequest) -> Future[Take]:
         """Queue a segment; see `worker.engine.protocol.Engine.submit`."""
-        speaker = self._speaker(request.model)
-        if request.language not in speaker.languages:
-            raise LanguageUnsupportedError(self._why_not(request))
-        return speaker.submit(request)
+        if reason := self.why_not(request.model, request.language):
+            raise LanguageUnsupportedError(reason)
+        return self._speaker(request.model).submit(request)
+
+    def why_not(self, model: ModelName, language: str) -> str | None:
+        """Return in words why a model does not speak a language; None if it does.
+
+        Raises:
+            EngineUnavailableError: if the folder does not hold that model.
+        """
+        if language in self._speaker(model).languages:
+            return None
+        if model is ModelName.MULTILINGUAL and language == "zh":
+            return (
+                "Chinese needs Cangjie5_TC.json in the model folder and the segmenter model of spacy-pkuseg "
+                "on this machine"
+            )
+        return f"the {model.value} model does not speak {language!r}"
 
     def health(self) -> EngineHealth:
         """Return how it does."""
@@ -246,11 +260,3 @@ class ChatterboxEngine:
         if speaker is None:
             raise EngineUnavailableError(f"this worker does not have the {model.value} model")
         return speaker
-
-    def _why_not(self, request: SegmentRequest) -> str:
-        if request.model is ModelName.MULTILINGUAL and request.language == "zh":
-            return (
-                "Chinese needs Cangjie5_TC.json in the model folder and the segmenter model of spacy-pkuseg "
-                "on this machine"
-            )
-        return f"the {request.model.value} model does not speak {request.language!r}"

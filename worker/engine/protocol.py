@@ -19,7 +19,8 @@ class EngineHealth:
     is_ready: bool
     num_in_flight: int
     num_finished: int
-    #: Seconds since a take was last finished or begun while work was waiting; 0 when idle.
+    #: Seconds since a take was last finished or begun while work was waiting; 0 when idle. To these, seconds for which
+    #: an engine in a process of its own has said nothing.
     stalled_s: float
     #: Whether only a new process can go on.
     is_broken: bool = False

@@ -1,6 +1,6 @@
 """Chooses the engine of a process and makes it.
 
-Imports no engine before it is asked for one, and torch only where a model folder is set.
+Imports no engine before it is asked for one, and never torch: that is the engine process's.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from importlib.util import find_spec
 from typing import Final
 
 from producer.contract.narration import EngineName
+from worker.engine.chatterboxmaker import ChatterboxMaker
 from worker.engine.protocol import Engine
+from worker.engine.remote.engineprocess import EngineProcess
 from worker.engine.tone import ToneEngine
 from worker.errors import WorkerStartError
+from worker.gpus import does_torch_find_cuda
 from worker.models.checkpoint import check_folder, find_models
 from worker.settings import WorkerSettings
 
@@ -55,27 +58,9 @@ def build_engine(name: EngineName, settings: WorkerSettings) -> Engine:
 
         return DraftEngine(num_threads=settings.num_threads)
     if name is EngineName.CHATTERBOX:
-        if settings.model_dir is None:
-            raise WorkerStartError(
-                "engine chatterbox needs weights: set CHATTERQUEUE_MODEL_DIR to the folder of a checkpoint"
-            )
-        check_folder(settings.model_dir)  # before torch is imported, which takes ten seconds and more
-
-        from worker.engine.chatterbox import ChatterboxEngine
-        from worker.models.weights import Verification
-
-        return ChatterboxEngine(
-            settings.model_dir,
-            cache_dir=settings.cache_dir,
-            device=settings.device,
-            precision=settings.precision,
-            verification=Verification(settings.verification),
-            is_lock_required=settings.require_lock,
-            num_threads=settings.num_threads,
-            max_cached_voices=settings.max_cached_voices,
-            max_slots=settings.max_slots,
-            max_render_frames=settings.max_render_frames,
-        )
+        maker = ChatterboxMaker.of(settings)
+        check_folder(maker.model_dir)  # before a process is started, which takes ten seconds and more
+        return EngineProcess(maker, log_level=settings.log_level)
     raise WorkerStartError(f"engine {name.value} cannot be built; ask choose_engine first")
 
 
@@ -90,9 +75,7 @@ def _obstacle_to_chatterbox(settings: WorkerSettings) -> str:
         return f"{', '.join(missing)} is not installed (`pip install 'chatterqueue[{extra}]'`)"
     if settings.device == "cpu":
         return "CHATTERQUEUE_DEVICE is cpu"
-    import torch
-
-    return "" if torch.cuda.is_available() else "there is no CUDA device"
+    return "" if does_torch_find_cuda() else "there is no CUDA device"
 
 
 def _missing(modules: tuple[str, ...]) -> list[str]:

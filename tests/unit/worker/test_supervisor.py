@@ -12,7 +12,7 @@ from producer.contract.narration import EngineName
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
 from worker.settings import WorkerSettings
-from worker.supervisor import ALARMING_DEATHS, LONGEST_WAIT_S, Supervisor, restart_wait_s, slots_for
+from worker.supervisor import ALARMING_DEATHS, LEFT_S, LONGEST_WAIT_S, Supervisor, restart_wait_s, slots_for
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,32 @@ def test_a_process_that_keeps_dying_is_started_ever_later_and_said_aloud(tmp_pat
     assert 30 <= waits_s[-1] <= LONGEST_WAIT_S
     levels = [record.levelname for record in caplog.records]
     assert levels == ["WARNING"] * (ALARMING_DEATHS - 1) + ["CRITICAL"] * (8 - ALARMING_DEATHS + 1)
+
+
+def test_a_process_waits_for_what_the_last_one_left_but_not_for_ever(tmp_path, monkeypatch):
+    clock, members, started = [0.0], {77}, []
+    monkeypatch.setattr("worker.supervisor.time.monotonic", lambda: clock[0])
+    (slot,) = slots_for([], Role.CPU, EngineName.TONE)
+    supervisor = Supervisor([slot], WorkerSettings.load(heartbeat_dir=tmp_path), {})
+    monkeypatch.setattr(supervisor, "_start", lambda slot: started.append(clock[0]))
+
+    def killpg(group, number):
+        assert number == 0  # it asks, and ends nobody
+        if group not in members:
+            raise ProcessLookupError
+
+    monkeypatch.setattr("worker.supervisor.os.killpg", killpg)
+    for is_left_for_ever in (False, True):
+        slot.process = SimpleNamespace(poll=lambda: -9, pid=77)
+        supervisor._tend(slot)
+        clock[0] = slot.due_s
+        supervisor._tend(slot)
+        assert started == []
+        if is_left_for_ever:
+            clock[0] = slot.due_s + LEFT_S
+        else:
+            members.clear()
+        supervisor._tend(slot)
+        assert started == [clock[0]]
+        started.clear()
+        members.add(77)

@@ -6,6 +6,7 @@ Knows nothing of slots or threads.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 
 from worker.engine.request import Take
@@ -19,6 +20,7 @@ class TakeFuture(Future[Take]):
         # Guards against `begin` on one thread and `end` on another at the same moment, which Future itself forbids.
         self._turn = threading.RLock()
         self._is_abandoned = False
+        self._on_begun: Callable[[], None] | None = None
 
     @property
     def is_wanted(self) -> bool:
@@ -35,8 +37,23 @@ class TakeFuture(Future[Take]):
         with self._turn:
             if self._is_abandoned or self.done():
                 return False
+            if self.running():
+                return True
             # False after all if it was cancelled in between.
-            return self.running() or self.set_running_or_notify_cancel()
+            is_begun = self.set_running_or_notify_cancel()
+            if is_begun and self._on_begun is not None:
+                self._on_begun()
+            return is_begun
+
+    def tell_begun(self, on_begun: Callable[[], None]) -> None:
+        """Have a function called when the segment is begun for the first time, at once if it has been.
+
+        It is called on the thread that begins, and must not block.
+        """
+        with self._turn:
+            self._on_begun = on_begun
+            if self.running():
+                on_begun()
 
     def end(self, outcome: Take | BaseException) -> bool:
         """Give the future its end; return False if it has one already."""

@@ -35,6 +35,21 @@ def test_a_future_that_was_begun_cannot_be_cancelled_but_can_be_abandoned():
         future.result(0)
 
 
+def test_whoever_wants_to_know_is_told_once_that_a_segment_is_begun():
+    told: list[str] = []
+    early, late, never = TakeFuture(), TakeFuture(), TakeFuture()
+    early.tell_begun(lambda: told.append("early"))
+    assert told == []
+    early.begin()
+    early.begin()  # after a restart
+    late.begin()
+    late.tell_begun(lambda: told.append("late"))
+    never.tell_begun(lambda: told.append("never"))
+    never.cancel()
+    never.begin()
+    assert told == ["early", "late"]
+
+
 def test_a_future_that_was_not_begun_is_cancelled_when_it_is_abandoned():
     future = TakeFuture()
     future.abandon()
