@@ -31,8 +31,8 @@ IN_FLIGHT_PER_SLOT: Final = 2
 
 #: Called with the seconds of audio of each segment when it is FLAC; from many threads.
 OnSpoken = Callable[[float], None]
-#: Called with a segment that could not be spoken, and why; from many threads.
-OnFailed = Callable[[SegmentRequest, SynthesisError], None]
+#: Called with a segment that its own seed did not speak, and what became of it; from many threads.
+OnFailed = Callable[[SegmentRequest, str], None]
 
 
 def open_engine(checkpoint: Path, *, device: str, num_slots: int | None, precision: str = "auto") -> ChatterboxEngine:
@@ -80,8 +80,10 @@ def speak_all(
         except SynthesisError as error:
             if on_failed is None:
                 raise
-            on_failed(request, error)
+            on_failed(request, f"no take: {error}")
             return
+        if on_failed is not None and take.seed != request.seed:
+            on_failed(request, "another seed spoke it")
         encode_segment(take.pcm, take.sample_rate_hz)
         on_spoken(len(take.pcm) / take.sample_rate_hz)
 

@@ -42,10 +42,10 @@ class Behaviour:
 
     num_tokens: int = 5
     num_rows: int = 2
-    #: With so many of its seeds the model does not stop, or says nothing.
+    #: With so many of its seeds the model does not stop, or says nothing, or its logits are not finite; in this order.
     num_endless: int = 0
     num_silent: int = 0
-    is_finite: bool = True
+    num_broken: int = 0
     #: Where it makes every batch that it is in fail: prepare, admit, step, render; or has no audio by itself: bad, nan.
     poison: str = ""
     is_suspect: bool = False
@@ -220,8 +220,9 @@ class FakeDecoder:
             return FakeSpoken(slot, [], has_ended=True, is_finite=True)
         if num_spoken < behaviour.num_tokens:
             return None
+        is_finite = prompt.attempt >= behaviour.num_endless + behaviour.num_silent + behaviour.num_broken
         positions = list(range(behaviour.num_tokens)) if behaviour.is_watched else None
-        return FakeSpoken(slot, [1] * behaviour.num_tokens, True, behaviour.is_finite, positions)
+        return FakeSpoken(slot, [1] * behaviour.num_tokens, True, is_finite, positions)
 
     def release(self, slots: Sequence[int]) -> None:
         for slot in slots:

@@ -206,7 +206,8 @@ class Decoding:
         self._on_progress()
         if not spoken.is_finite:
             reason = "the model's logits are not finite: its weights are damaged or overflow in this precision"
-            self._settle(utterance, SynthesisError(reason))
+            # Damaged weights fail with every seed. Others overflow after one row of tokens and not after another.
+            self.speak_again(utterance, SynthesisError(reason))
         elif not spoken.has_ended:
             reason = f"no end of speech after {len(spoken.tokens)} tokens: the audio would be cut off or run away"
             self.speak_again(utterance, NoEndOfSpeechError(reason))

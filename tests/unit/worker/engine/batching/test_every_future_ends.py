@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, replace
 
@@ -36,12 +37,15 @@ POISONS = {
     "nan": SynthesisError,
 }
 
+#: Takes that fail before one is good: endless, silent, and those whose logits are not finite.
+FAILURES = [failures for failures in itertools.product(range(MAX_SEEDS), repeat=3) if sum(failures) < MAX_SEEDS]
 healthy = st.builds(
-    Behaviour,
+    lambda failures, **fields: Behaviour(
+        num_endless=failures[0], num_silent=failures[1], num_broken=failures[2], **fields
+    ),
+    st.sampled_from(FAILURES),
     num_tokens=st.integers(1, 12),
     num_rows=st.sampled_from([1, 2]),
-    num_endless=st.integers(0, 1),
-    num_silent=st.integers(0, 1),
     is_suspect=st.sampled_from([False, False, False, True]),
 )
 sick = st.one_of(
@@ -53,7 +57,7 @@ sick = st.one_of(
     ),
     st.just(Behaviour(num_endless=MAX_SEEDS)),
     st.just(Behaviour(num_silent=MAX_SEEDS)),
-    st.just(Behaviour(is_finite=False)),
+    st.just(Behaviour(num_broken=MAX_SEEDS)),
 )
 mixes = st.lists(st.tuples(st.one_of(healthy, healthy, sick), st.sampled_from(list(Priority))), min_size=1, max_size=14)
 
@@ -89,7 +93,7 @@ def submit(bench: Bench, behaviour: Behaviour, priority: Priority, number: int) 
 
 def assert_sounds_alone(spoken: Spoken, take: Take) -> None:
     behaviour = spoken.behaviour
-    seed = seeds_of(segment(behaviour))[behaviour.num_endless + behaviour.num_silent]
+    seed = seeds_of(segment(behaviour))[behaviour.num_endless + behaviour.num_silent + behaviour.num_broken]
     assert take.seed == seed
     assert np.array_equal(take.pcm, sound_of(behaviour, seed))
 
@@ -99,7 +103,7 @@ def assert_as_if_alone(spoken: Spoken) -> None:
     outcome, behaviour = spoken.outcome(), spoken.behaviour
     if behaviour.poison:
         assert type(outcome) is POISONS[behaviour.poison]
-    elif not behaviour.is_finite:
+    elif behaviour.num_broken == MAX_SEEDS:
         assert type(outcome) is SynthesisError
     elif behaviour.num_endless == MAX_SEEDS:
         assert isinstance(outcome, NoEndOfSpeechError)
