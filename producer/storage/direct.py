@@ -47,11 +47,13 @@ class DirectObjects:
             credentials: `boto3.Session.get_credentials()`; None: there are none, and the client is to say so.
             bucket: the bucket's name.
         """
-        self._client: Any = client
+        self._client = client
         self._credentials = credentials
         self._bucket = bucket
+        # The one thing here that botocore does not promise to keep; without it everything is left to the client.
+        self._session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
         self._base_url: str | None = None
-        self._rests_until_s = math.inf if credentials is None else -math.inf
+        self._rests_until_s = math.inf if credentials is None or self._session is None else -math.inf
 
     def put(self, key: str, data: bytes, content_type: str) -> bool:
         """Store an object; return False if it is not known to be stored."""
@@ -82,7 +84,7 @@ class DirectObjects:
             # Credentials that expire are renewed by this call; both of its halves then belong together.
             frozen = self._credentials.get_frozen_credentials()
             S3SigV4Auth(frozen, "s3", self._client.meta.region_name).add_auth(request)
-            answer = self._client._endpoint.http_session.send(request.prepare())
+            answer = self._session.send(request.prepare())
             content = answer.content
         except (BotoCoreError, HTTPError, OSError) as error:
             logger.debug("direct_request_failed", extra={"error": type(error).__name__})

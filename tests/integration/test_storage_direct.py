@@ -11,6 +11,7 @@ from botocore.credentials import ReadOnlyCredentials
 from producer.contract.errors import StorageUnavailableError
 from producer.contract.settings import Settings
 from producer.storage import ObjectNotFoundError, ObjectStore, StorageRefusedError
+from producer.storage.direct import DirectObjects
 from producer.storage.handshake import MIN_ASKED_BYTES
 
 pytestmark = pytest.mark.integration
@@ -64,6 +65,12 @@ def test_the_client_has_its_way_when_the_short_one_is_refused(direct: Direct) ->
     assert direct.num_by_client == 1
     assert direct.store.get("a/one") == b"one"
     assert direct.num_by_client == 2  # nothing goes the short way for a while
+
+
+def test_everything_is_left_to_the_client_when_its_session_cannot_be_had() -> None:
+    direct = DirectObjects(SimpleNamespace(meta=None), SimpleNamespace(), "bucket")  # type: ignore[arg-type]
+    assert not direct.put("a/one", b"one", "audio/flac")
+    assert direct.get("a/one") is None
 
 
 def test_a_missing_bucket_and_a_dead_server_are_named_as_ever(direct: Direct, settings: Settings) -> None:
