@@ -289,6 +289,9 @@ def test_closing_ends_what_is_held_and_the_process(start: Start) -> None:
     assert not engine.health().is_broken
     with pytest.raises(DrainingError):
         engine.submit(words("too late"))
+    with pytest.raises(DrainingError):
+        engine.identity(ModelName.ENGLISH)
+    assert engine.is_watermarked  # asked by whoever still stores a take that came before
     engine.close(0.1)
 
 

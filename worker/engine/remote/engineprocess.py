@@ -124,11 +124,11 @@ class EngineProcess:
             EngineUnavailableError: if this engine does not have that model.
             DrainingError: after `close`.
         """
-        return self._known().identity(model)
+        return self._taken_on().identity(model)
 
     def submit(self, request: SegmentRequest) -> Future[Take]:
         """Queue a segment; see `worker.engine.protocol.Engine.submit`. The future is a `TakeFuture`."""
-        self._known().require(request.model, request.language)
+        self._taken_on().require(request.model, request.language)
         number, future = self._takes.add()
         self._send(Speak(number, request))
         return future
@@ -151,7 +151,7 @@ class EngineProcess:
         """Take no more segments, wait for those being spoken, and see that the process is gone."""
         with self._turn:
             self._takes.close()
-            child, self._facts = self._child, None
+            child = self._child
         if child is None:
             return
         self._send(Close(timeout_s))
@@ -160,8 +160,18 @@ class EngineProcess:
             logger.error("engine_process_killed", extra={"engine_pid": child.pid, "is_gone": is_gone})
         self._let_go()
 
+    def _taken_on(self) -> Facts:
+        """Return what is known of the engine, if it takes segments.
+
+        Raises:
+            DrainingError: after `close`.
+        """
+        if self._takes.is_closed:
+            raise DrainingError
+        return self._known()
+
     def _known(self) -> Facts:
-        """Return what is known of the engine; the first time its process is started and asked."""
+        """Return what is known of the engine, also after its end; the first time its process is started and asked."""
         facts = self._facts
         if facts is not None:
             return facts
@@ -186,7 +196,7 @@ class EngineProcess:
 
     def _ask(self, order: Order) -> Facts:
         with self._turn:
-            self._known()
+            self._taken_on()
             self._send(order)
             self._facts = self._answered()
             return self._facts

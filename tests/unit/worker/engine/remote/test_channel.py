@@ -103,3 +103,14 @@ def test_what_cannot_be_sent_is_the_senders_to_know(ends: tuple[Channel, Channel
     box.put("the next")
     assert other.receive() == "the next"
     assert box.stop(DEADLINE_S)
+
+
+def test_several_messages_that_come_at_once_are_taken_one_by_one(ends: tuple[Channel, Channel]) -> None:
+    one, other = ends
+    messages = ["first", np.arange(5_000, dtype=np.int32), "x" * 70_000, np.arange(3), "last"]
+    box = Outbox(one, name="outbox")
+    for message in messages:
+        box.put(message)
+    assert box.stop(DEADLINE_S)
+    for message in messages:
+        assert np.array_equal(other.receive(), message)  # type: ignore[arg-type]
