@@ -105,5 +105,5 @@ def _failing_with(error: Exception) -> Callable[[Callable[..., Any]], Callable[.
 def _replace_calls(engine: Any, replace: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
     """Put something around the calls that take memory on the device and use it: prefill and rendering."""
     for speaker in engine._speakers.values():
-        for part, name in ((speaker._decoder, "admit"), (speaker._renderer, "render")):
+        for part, name in ((speaker._decoder, "admit"), *((renderer, "render") for renderer in speaker._renderers)):
             setattr(part, name, replace(getattr(part, name)))

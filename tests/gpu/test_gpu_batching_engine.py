@@ -115,14 +115,14 @@ engine = ChatterboxEngine(Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), device
 engine.load()
 engine.warm_up()
 (speaker,) = engine._speakers.values()
-render = speaker._renderer.render
 
 def assert_on_the_device(speeches):
     index = torch.tensor([5], device="cuda")
     torch.zeros(2, device="cuda")[index]
-    return render(speeches)
+    torch.cuda.synchronize()
 
-speaker._renderer.render = assert_on_the_device
+for renderer in speaker._renderers:
+    renderer.render = assert_on_the_device
 futures = [engine.submit(segment("Hello there.", seed=number)) for number in range(32)]
 errors = [future.exception(120) for future in futures]
 assert all(isinstance(error, EngineFaultError) for error in errors), errors

@@ -157,7 +157,7 @@ def test_memory_that_runs_out_changes_no_take(
     import torch
 
     speaker = next(iter(engine._speakers.values()))
-    decoder, renderer = speaker._decoder, speaker._renderer
+    decoder, (renderer,) = speaker._decoder, speaker._renderers
     step, render = decoder.step, renderer.render
     preparation = speaker.loop.preparing._preparation
     prepare, prepared, are_ready = preparation.prepare, [], threading.Event()
