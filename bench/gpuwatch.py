@@ -5,6 +5,7 @@ Knows nothing of what is measured.
 
 from __future__ import annotations
 
+import os
 import statistics
 import threading
 import time
@@ -18,8 +19,13 @@ INTERVAL_S: Final = 0.2
 class GpuWatch:
     """Samples one GPU from a thread of its own, between `with` and its end."""
 
-    def __init__(self, index: int = 0) -> None:
+    def __init__(self, index: int | None = None) -> None:
+        """Take a GPU as the driver numbers it; None: the first one that this process may use."""
         import pynvml
+
+        if index is None:
+            visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+            index = int(visible) if visible.isdigit() else 0
 
         pynvml.nvmlInit()
         self._nvml = pynvml
