@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -43,11 +42,6 @@ from worker.errors import DrainingError, EngineFaultError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds that a thread of this process may compute while others wait for the interpreter; Python's own are 0.005. Our
-#: two threads wait behind all tasks that compute: with six of these, 18 takes a second came through at 5 ms, 85 at
-#: 1 ms, 140 at this. A GPU makes 22 of them.
-SWITCH_S: Final = 0.0005
-
 #: Seconds that an engine process gets beyond those for its segments: to let go of a device that hangs, and to end.
 _END_S: Final = 6.0
 
@@ -56,10 +50,7 @@ _GONE_S: Final = 1.0
 
 
 class EngineProcess:
-    """An engine in a process of its own. The process is started when the first thing is asked of it.
-
-    From then on the threads of this process take shorter turns.
-    """
+    """An engine in a process of its own. The process is started when the first thing is asked of it."""
 
     def __init__(
         self, maker: EngineMaker, *, log_level: str = "INFO", clock: Callable[[], float] = time.monotonic
@@ -193,7 +184,6 @@ class EngineProcess:
             return self._facts
 
     def _start(self) -> None:
-        sys.setswitchinterval(min(SWITCH_S, sys.getswitchinterval()))
         self._child, end = ChildProcess.start()
         logger.info("engine_process_started", extra={"engine_pid": self._child.pid})
         self._channel = Channel(end)
