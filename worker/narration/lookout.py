@@ -5,6 +5,7 @@ Knows nothing of what makes a take, and nothing of who loses leases.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from concurrent.futures import CancelledError, Future
@@ -17,6 +18,8 @@ from worker.narration.lease import Lease
 
 #: Seconds between two looks at whether the process is going down or leases were lost.
 LOOK_S: Final = 0.25
+
+logger = logging.getLogger(__name__)
 
 Outcome = TypeVar("Outcome")
 
@@ -94,4 +97,8 @@ class Lookout:
                     self._is_looking = False
                     return
             for wait in waits:
-                wait.look()
+                try:
+                    wait.look()
+                except Exception as error:
+                    # This thread must outlive a future that cannot be given up; the others still need it.
+                    logger.exception("lookout_failed", exc_info=False, extra={"error": type(error).__name__})

@@ -113,3 +113,17 @@ def test_the_one_who_looks_goes_when_nobody_waits_and_comes_back():
         future.set_result(take)
         assert wait.ended_with() == take
         wait_for(lambda: not lookouts(), "nobody looks any more")
+
+
+def test_a_future_that_cannot_be_given_up_keeps_nobody_else_waiting():
+    class Stubborn(TakeFuture):
+        def cancel(self) -> bool:
+            raise RuntimeError("not now")
+
+    lookout, drain = Lookout(), Drain(600.0)
+    stubborn, other = Stubborn(), TakeFuture()
+    waits = [Waiting(lookout, future, lease_under(drain)) for future in (stubborn, other)]
+    drain.begin()
+    assert isinstance(waits[1].ended_with(), DrainingError)
+    stubborn.set_exception(DrainingError())
+    assert isinstance(waits[0].ended_with(), DrainingError)
