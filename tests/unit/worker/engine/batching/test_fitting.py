@@ -13,6 +13,7 @@ from worker.engine.batching.fitting import (
     Fit,
     fit,
     fit_frames,
+    has_room_for_another,
 )
 from worker.errors import DeviceTooSmallError
 
@@ -86,3 +87,16 @@ def test_the_plan_never_exceeds_what_is_free_or_allowed(free_bytes, slot_bytes, 
     assert found.planned_bytes(costs) <= free_bytes * 0.92 + 1
     assert 1 <= found.num_slots <= (max_slots or MOST_SLOTS)
     assert 1 <= found.max_frames <= (max_frames or MOST_FRAMES)
+
+
+def test_a_second_renderer_is_made_where_it_fits_beside_the_first_and_pays():
+    largest = Fit(MOST_SLOTS, MOST_FRAMES)
+    needed = FULL_SIZE.reading(MOST_SLOTS) + 2 * FULL_SIZE.rendering(MOST_FRAMES)
+
+    def has_room(free_bytes: float, num_slots: int = largest.num_slots, max_frames: int = largest.max_frames) -> bool:
+        return has_room_for_another(int(free_bytes), FULL_SIZE, num_slots, max_frames)
+
+    assert has_room(needed * 1.1)  # 8 % of it are nobody's
+    assert not has_room(needed)
+    assert not has_room(79 * GIB, num_slots=8)
+    assert not has_room(79 * GIB, max_frames=MOST_FRAMES - 1)

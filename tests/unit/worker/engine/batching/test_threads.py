@@ -34,11 +34,11 @@ Start = Callable[..., BatchingLoop]
 def start() -> Iterator[Start]:
     started: list[BatchingLoop] = []
 
-    def start(decoder: FakeDecoder | None = None, renderer: FakeRenderer | None = None) -> BatchingLoop:
+    def start(decoder: FakeDecoder | None = None, *renderers: FakeRenderer) -> BatchingLoop:
         loop = BatchingLoop(
             preparation=FakePreparation(),
             decoder=decoder or FakeDecoder(num_slots=8),
-            renderers=[renderer or FakeRenderer()],
+            renderers=renderers or [FakeRenderer()],
             device=FakeDevice(),
             sound=Sound(RATE_HZ, is_watermarked=True),
             render_patience_s=0.001,
@@ -79,6 +79,31 @@ def test_decoding_goes_on_while_a_batch_is_rendered(start: Start) -> None:
     assert not first.done()
     gate.go_on.set()
     assert first.result(DEADLINE_S).seed == second.result(DEADLINE_S).seed
+
+
+def test_a_second_renderer_goes_on_while_the_first_is_held_up_and_both_end_with_the_engine(start: Start) -> None:
+    gate = Gate("render")
+    is_first = iter([True])
+
+    def hold_up_the_first(call: str) -> None:
+        if next(is_first, False):
+            gate(call)
+
+    loop = start(
+        FakeDecoder(num_slots=1), FakeRenderer(on_call=hold_up_the_first), FakeRenderer(on_call=hold_up_the_first)
+    )
+    held_up = loop.submit(segment(name=0))
+    assert gate.reached.wait(DEADLINE_S)
+    others = [loop.submit(segment(name=number)) for number in range(1, 20)]
+    for number, future in enumerate(others, start=1):
+        take = future.result(DEADLINE_S)
+        assert np.array_equal(take.pcm, sound_of(Behaviour(name=number), take.seed))
+    assert not held_up.done()
+    gate.go_on.set()
+    held_up.result(DEADLINE_S)
+    assert loop.render_queue.num_rendering == 0
+    loop.close(timeout_s=DEADLINE_S)
+    assert all(thread.join(0.0) for thread in loop._threads)
 
 
 def test_what_is_attached_to_a_future_holds_up_neither_decoding_nor_rendering(start: Start) -> None:
