@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import resource
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from bench.cpuseconds import cpu_seconds
 from producer.contract.narration import EngineName, ModelName, Parameters
 from worker.engine.batching.takefuture import TakeFuture
 from worker.engine.protocol import EngineHealth
@@ -71,19 +71,15 @@ class InstantMaker:
         return InstantEngine(self.seconds)
 
 
-def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, of the system too; to a hundredth."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def measure(engine: EngineProcess, num_takes: int, num_threads: int) -> dict[str, Any]:
     """Have that many takes made while so many threads wait for them."""
     requests = [SegmentRequest(TEXT, "en", ModelName.ENGLISH, None, Parameters(), seed) for seed in range(num_takes)]
     assert engine.pid is not None
     with ThreadPoolExecutor(num_threads) as pool:
         list(pool.map(lambda request: len(engine.submit(request).result().pcm), requests[:num_threads]))
-        before, theirs_s, begun_s = resource.getrusage(resource.RUSAGE_SELF), cpu_s(engine.pid), time.perf_counter()
+        engine_process = Path(f"/proc/{engine.pid}")
+        before, theirs_s = resource.getrusage(resource.RUSAGE_SELF), cpu_seconds(engine_process)
+        begun_s = time.perf_counter()
         list(pool.map(lambda request: len(engine.submit(request).result().pcm), requests))
         wall_s = time.perf_counter() - begun_s
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -93,7 +89,7 @@ def measure(engine: EngineProcess, num_takes: int, num_threads: int) -> dict[str
         "takes_per_s": round(num_takes / wall_s),
         "worker_user_ms": round((after.ru_utime - before.ru_utime) * per_take_ms, 2),
         "worker_system_ms": round((after.ru_stime - before.ru_stime) * per_take_ms, 2),
-        "engine_ms": round((cpu_s(engine.pid) - theirs_s) * per_take_ms, 2),
+        "engine_ms": round((cpu_seconds(engine_process) - theirs_s) * per_take_ms, 2),
     }
 
 

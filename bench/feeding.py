@@ -21,6 +21,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from bench.cpuseconds import cpu_seconds
 from bench.farm import farm
 from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.pacedengine import RATE_HZ, Pace
@@ -68,12 +69,6 @@ def make_sound(path: Path) -> None:
     np.save(path, np.interp(places, np.arange(len(said)), said).astype(np.float32))
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return what a process has spent, in user and system mode."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def worker_pid() -> int:
     """Return the process id of the one worker, which its name ends with."""
     settings = Settings.load()
@@ -88,7 +83,7 @@ def watch(client: Client, narration_id: str, pid: int) -> list[Look]:
     deadline_s = time.monotonic() + _PATIENCE_S
     while True:
         (status,) = client.statuses([narration_id])
-        looks.append(Look(time.time(), status.num_done, cpu_seconds(pid)))
+        looks.append(Look(time.time(), status.num_done, cpu_seconds(Path(f"/proc/{pid}"))))
         if status.num_segments and status.num_done >= status.num_segments:
             return looks
         if status.state.is_terminal or time.monotonic() > deadline_s:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from bench.cpuseconds import cpu_seconds
 from bench.pacedengine import Pace, PacedEngine
 
 VARIABLE: Final = "CHATTERQUEUE_PACE"
@@ -124,7 +125,6 @@ def _thread_seconds(threads: dict[int | None, str]) -> dict[str, list[float]]:
     """Return (CPU seconds, 1) of threads by name; numbers in names are left out, so a pool counts as one."""
     seconds: dict[str, float] = defaultdict(float)
     for task in Path("/proc/self/task").iterdir():
-        fields = (task / "stat").read_text().rpartition(")")[2].split()
         name = threads.get(int(task.name), "native").partition("_")[0]
-        seconds[name] += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        seconds[name] += cpu_seconds(task)
     return {name: [spent_s, 1] for name, spent_s in seconds.items()}

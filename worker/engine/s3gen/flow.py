@@ -16,14 +16,15 @@ from torch.nn.utils.rnn import pad_sequence  # noqa: TID253
 from worker.engine.s3gen.attention import one_by_one, tiled
 from worker.engine.s3gen.batch import Packing, group_by_area, packed_frames, split_batches
 from worker.engine.s3gen.encoder import Encoder
+from worker.engine.s3gen.fetching import Wait, fetch, wait_for_stream
 from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.graphs import GraphedSolver
-from worker.engine.s3gen.hostcopies import Wait, fetch, send, wait_for_stream
 from worker.engine.s3gen.noise import flow_noise
 from worker.engine.s3gen.sections import fused
 from worker.engine.s3gen.solver import NUM_MELS, Solver
 from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech, find_fault
 from worker.engine.s3gen.weights import on_device
+from worker.engine.transfer import to_device
 from worker.errors import SynthesisError
 
 #: Scores by distance that the encoder may have at once for each frame of the largest batch: as many as 38 speeches of
@@ -149,7 +150,7 @@ class Flow:
         for speech, start, length in zip(speeches, packing.starts, packing.lengths, strict=True):
             seeds[start : start + length] = speech.seed
             frames[start : start + length] = torch.arange(length)
-        return flow_noise(send(seeds, self._device), send(frames, self._device), NUM_MELS)
+        return flow_noise(to_device(seeds, self._device), to_device(frames, self._device), NUM_MELS)
 
     def _context(self, speeches: Sequence[Speech], packing: Packing) -> torch.Tensor:
         """Return [F, 240] float32: encoding, speaker and prompt of each frame, zero between the sequences."""
@@ -170,7 +171,7 @@ class Flow:
 
     def _encode(self, speeches: Sequence[Speech]) -> list[torch.Tensor]:
         """Return [F_i, 80] float32 for each speech."""
-        spoken = send(torch.cat([speech.tokens.reshape(-1).long() for speech in speeches]), self._device)
+        spoken = to_device(torch.cat([speech.tokens.reshape(-1).long() for speech in speeches]), self._device)
         parts = torch.split(spoken, [speech.tokens.numel() for speech in speeches])
         sequences = [
             torch.cat([speech.reference["prompt_token"].reshape(-1).to(self._device, torch.int64), part])
@@ -180,7 +181,7 @@ class Flow:
         encodings: dict[int, torch.Tensor] = {}
         for group in group_by_area(lengths, self._max_area):
             tokens = pad_sequence([sequences[index] for index in group], batch_first=True)
-            group_lengths = send(torch.tensor([lengths[index] for index in group]), self._device)
+            group_lengths = to_device(torch.tensor([lengths[index] for index in group]), self._device)
             encoded = self._encoder(self._embed_tokens(tokens), group_lengths)
             projected = self._project(encoded)
             for row, index in enumerate(group):

@@ -13,10 +13,10 @@ import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from numpy.typing import NDArray
 
 from worker.engine.s3gen.batch import GAP_FRAMES, MAX_SPEECHES
+from worker.engine.s3gen.fetching import fetch
 from worker.engine.s3gen.flow import make_flow
 from worker.engine.s3gen.graphpool import GraphPool
 from worker.engine.s3gen.hift import BUDGETS_FRAMES, Hift, VocoderPrecision
-from worker.engine.s3gen.hostcopies import fetch
 from worker.engine.s3gen.speech import Speech
 from worker.engine.s3gen.turnstile import Turnstile
 from worker.engine.s3gen.watermark import DEFAULT_MAX_HOPS, Watermark

@@ -15,8 +15,8 @@ import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from worker.engine.s3gen.attention import AttentionForm
 from worker.engine.s3gen.batch import Packing
 from worker.engine.s3gen.estimator import Layout, RunSection, estimate, run_section
-from worker.engine.s3gen.hostcopies import send_into
 from worker.engine.s3gen.weights import EstimatorWeights, arrange_weights
+from worker.engine.transfer import copy_to
 
 #: Steps that chatterbox-tts takes; fewer are audible.
 NUM_STEPS: Final = 10
@@ -130,8 +130,8 @@ class Solver:
         for start, end in bounds:
             mask[start:end] = True
         table = self._attention.table(bounds, 2 * num_frames)
-        send_into(workspace.layout.mask, mask)
-        send_into(workspace.layout.table.resize_(table.shape), table)
+        copy_to(workspace.layout.mask, mask)
+        copy_to(workspace.layout.table.resize_(table.shape), table)
         workspace.state.copy_(noise)
         workspace.inputs[0, :, NUM_MELS:] = context
         # The unguided half; a batch of another length may have used its memory for the guided one.

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from types import TracebackType
 
-from worker.engine.s3gen.hostcopies import wait_for_stream
+from worker.engine.s3gen.fetching import wait_for_stream
 
 
 class Turnstile:

@@ -17,10 +17,11 @@ import numpy as np
 import torch  # noqa: TID253 - the watermark is applied where the GPU is
 from numpy.typing import NDArray
 
-from worker.engine.s3gen.hostcopies import Wait, begin_fetching, send, wait_for_stream
+from worker.engine.s3gen.fetching import Wait, begin_fetching, wait_for_stream
 from worker.engine.s3gen.perthnet import PerthNetwork
 from worker.engine.s3gen.resampling import Resampler
 from worker.engine.s3gen.tape import lay, split_tapes, taped_frames
+from worker.engine.transfer import to_device
 from worker.errors import WatermarkError
 from worker.models.watermark import check_watermarker
 
@@ -129,7 +130,7 @@ class Watermark:
         row = torch.zeros(tape.num_frames * hop, device=self._device)
         for start, each in zip(tape.starts, samples, strict=True):
             row[start * hop : start * hop + each.numel()] = each
-        starts, ends, _ = send(tape.owners([0] * len(samples)), self._device)
+        starts, ends, _ = to_device(tape.owners([0] * len(samples)), self._device)
         at_rate, has_mark = self._network.mark(self._up.resample(row), starts, ends)
         done = self._down.resample(at_rate)
         return _Marked(*(begin_fetching(each) for each in (done, done.view(-1, hop).isfinite().all(dim=1), has_mark)))

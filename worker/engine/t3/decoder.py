@@ -26,9 +26,9 @@ from worker.engine.t3.rowpool import RowPool
 from worker.engine.t3.sampler import Sampler
 from worker.engine.t3.slotstate import SlotState
 from worker.engine.t3.step import DecodeStep
-from worker.engine.t3.transfer import HostCopy, to_device
 from worker.engine.t3.transformer import Transformer
 from worker.engine.t3.weights import join_weights
+from worker.engine.transfer import HostCopy, to_device
 from worker.errors import SegmentUnspeakableError
 
 if TYPE_CHECKING:

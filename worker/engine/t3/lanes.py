@@ -12,7 +12,7 @@ from typing import Final
 
 import torch  # noqa: TID253 - imported with the engine that needs it
 
-from worker.engine.t3.transfer import to_device
+from worker.engine.transfer import to_device
 
 #: Sizes of the batch, in slots. Finer where a step is long enough for idle lanes to cost.
 _SIZES: Final = (1, 2, 4, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512)

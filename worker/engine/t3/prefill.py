@@ -15,10 +15,10 @@ from worker.engine.t3.graphs import Graphs
 from worker.engine.t3.kv_cache import KVCache
 from worker.engine.t3.prompt import Prompt
 from worker.engine.t3.textlayout import START, WORD, lay_out, num_entries, pad
-from worker.engine.t3.transfer import copy_to, to_device
 from worker.engine.t3.transformer import Transformer
 from worker.engine.t3.voicecache import VoiceCache
 from worker.engine.t3.weights import T3Weights
+from worker.engine.transfer import copy_to, to_device
 
 #: Entries, padding included, of which there is a CUDA graph. A prompt of usual length with guidance has 320: two rows
 #: of 150 tokens, to the end of a block. The more entries, the wider the steps: a GPU that is filled need not wait.

@@ -11,7 +11,7 @@ from typing import Final
 import torch  # noqa: TID253 - imported with the engine that needs it
 
 from worker.engine.t3.prompt import Prompt
-from worker.engine.t3.transfer import to_device
+from worker.engine.transfer import to_device
 
 #: The host watches these; they lie first, so that one copy fetches them.
 _WATCHED: Final = ("num_tokens", "is_done", "has_ended", "is_finite")

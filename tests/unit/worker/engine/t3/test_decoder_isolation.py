@@ -13,7 +13,7 @@ from tiny_t3 import text_ids, tiny_t3
 from worker.engine.t3 import decoder as decoder_module
 from worker.engine.t3 import voicecache
 from worker.engine.t3.lanes import shapes
-from worker.engine.t3.transfer import HostCopy
+from worker.engine.transfer import HostCopy
 from worker.errors import SegmentUnspeakableError
 
 #: torch and transformers warn of calls in the package.

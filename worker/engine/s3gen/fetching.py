@@ -1,6 +1,6 @@
-"""Copies between host and device in the order of the current stream, through pinned memory, so that no call waits.
+"""Results on their way to the host: copied in the order of the current stream, and waited for as the caller says.
 
-Knows nothing of what is copied.
+The other way is `worker.engine.transfer`. Knows nothing of what is copied.
 """
 
 from __future__ import annotations
@@ -17,16 +17,6 @@ def wait_for_stream() -> None:
     """Wait for the current stream, where there are any."""
     if torch.cuda.is_available():
         torch.cuda.current_stream().synchronize()
-
-
-def send(values: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """Return a tensor of the host on the device; torch gives the pinned memory out again only once it was read."""
-    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values
-
-
-def send_into(target: torch.Tensor, values: torch.Tensor) -> None:
-    """Copy a tensor of the host into one of its shape, on whatever device that is."""
-    target.copy_(values.pin_memory() if target.is_cuda else values, non_blocking=True)
 
 
 def begin_fetching(values: torch.Tensor) -> torch.Tensor:
