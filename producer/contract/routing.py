@@ -38,10 +38,15 @@ def synthesize_queue(priority: Priority) -> str:
     return f"narration.synthesize.{priority.value}"
 
 
+#: Carries the segments that were in work when a process ended, of every priority. They have waited already, and each is
+#: spoken by a process that holds nothing else: one that has just started, if it takes them first.
+SUSPECT_QUEUE: Final = "narration.synthesize.suspect"
+
 #: Every queue, in the order in which a worker that reads them all should empty them: what frees others first.
 ALL_QUEUES: Final[tuple[str, ...]] = (
     ASSEMBLE_QUEUE,
     PLAN_QUEUE,
+    SUSPECT_QUEUE,
     *(synthesize_queue(priority) for priority in Priority),
 )
 

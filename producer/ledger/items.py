@@ -10,10 +10,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from producer.contract.errors import MalformedMessageError
-from producer.contract.routing import ASSEMBLE_QUEUE, PLAN_QUEUE, Priority, synthesize_queue
+from producer.contract.routing import ASSEMBLE_QUEUE, PLAN_QUEUE, SUSPECT_QUEUE, Priority, synthesize_queue
 
 PLAN: Final = "plan"
 ASSEMBLE: Final = "assemble"
+
+#: Lane, as the scripts call it -> the queue that carries its messages.
+LANE_QUEUES: Final[Mapping[str, str]] = {
+    PLAN: PLAN_QUEUE,
+    ASSEMBLE: ASSEMBLE_QUEUE,
+    "suspect": SUSPECT_QUEUE,
+    **{priority.value: synthesize_queue(priority) for priority in Priority},
+}
 
 _ITEM: Final = re.compile(r"plan|assemble|0|[1-9][0-9]{0,8}")
 
@@ -29,13 +37,6 @@ def check_item(item: str) -> str:
     return item
 
 
-def queue_of(item: str, priority: Priority) -> str:
-    """Return the queue that carries an item's message."""
-    if item == PLAN:
-        return PLAN_QUEUE
-    return ASSEMBLE_QUEUE if item == ASSEMBLE else synthesize_queue(priority)
-
-
 def lane_heads(heads: Mapping[str, int | None]) -> list[str]:
     """Return the heads of the queues as the reconcile script wants them: lane, head, lane, head, ...
 
@@ -43,6 +44,5 @@ def lane_heads(heads: Mapping[str, int | None]) -> list[str]:
         heads: queue -> millisecond at which its oldest message was sent, None if it is empty. Messages of a queue
             that is not in it are not judged to be lost.
     """
-    queues = {PLAN: PLAN_QUEUE, ASSEMBLE: ASSEMBLE_QUEUE, **{p.value: synthesize_queue(p) for p in Priority}}
-    pairs = [(lane, heads[queue]) for lane, queue in queues.items() if queue in heads]
+    pairs = [(lane, heads[queue]) for lane, queue in LANE_QUEUES.items() if queue in heads]
     return [text for lane, head in pairs for text in (lane, "empty" if head is None else str(head))]

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from producer.connection import redis_errors
-from producer.contract.routing import Priority
 from producer.ledger.assembly import Assembly
 from producer.ledger.attempts import Attempts
-from producer.ledger.items import lane_heads, queue_of
-from producer.ledger.outcomes import Resend, pairs_of
+from producer.ledger.items import LANE_QUEUES, lane_heads
+from producer.ledger.outcomes import Resend, groups_of
 from producer.ledger.register import Register
 from producer.ledger.scripting import Call
 
@@ -52,7 +51,7 @@ class Ledger(Register, Attempts, Assembly):
         with redis_errors(self._settings):
             replies = self._scripts.run_many("reconcile", calls)
         return [
-            Resend(owner, item, queue_of(item, Priority(priority.decode())), sent_ms)
-            for sent_ms, priority, *names in replies
-            for owner, item in pairs_of(names)
+            Resend(owner, item, LANE_QUEUES[lane], sent_ms)
+            for sent_ms, *names in replies
+            for owner, item, lane in groups_of(names, 3)
         ]

@@ -62,7 +62,7 @@ class Dispatch:
     def from_reply(cls, narration_id: str, reply: Sequence[Any]) -> Self:
         """Return what a script's `dispatch(...)` says about a narration."""
         is_accepted, sent_ms, priority, needs_assembly, *sent = reply
-        pairs = list(pairs_of(sent))
+        pairs = list(groups_of(sent, 2))
         return cls(
             is_accepted=bool(is_accepted),
             items=[item for owner, item in pairs if owner == narration_id],
@@ -73,10 +73,10 @@ class Dispatch:
         )
 
 
-def pairs_of(names: Sequence[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield (narration id, item) of a script's `id, item, id, item, ...`."""
-    for at in range(0, len(names), 2):
-        yield names[at].decode(), names[at + 1].decode()
+def groups_of(names: Sequence[bytes], size: int) -> Iterator[tuple[str, ...]]:
+    """Yield what a script's flat reply (`id, item, id, item, ...`) says of one item after the other."""
+    for at in range(0, len(names), size):
+        yield tuple(name.decode() for name in names[at : at + size])
 
 
 class ClaimOutcome(StrEnum):

@@ -107,7 +107,7 @@ def test_a_lease_that_ran_out_is_given_to_another_and_its_late_owner_is_refused(
     places = Places(redis_client, settings, narration_id)
     wait_for(lambda: places.now_ms() >= places.leases()["0"], "the lease to run out")
     (resend,) = hasty.reconcile(narration_id, grace_s=60, heads={})
-    assert (resend.item, resend.queue) == ("0", "narration.synthesize.normal")
+    assert (resend.item, resend.queue) == ("0", "narration.synthesize.suspect")
     assert not hasty.complete(narration_id, 0, token, take()).is_accepted
     assert claim(hasty, narration_id, "0").attempt == 2
 

@@ -9,7 +9,7 @@ from ledgerwork import NO_MESSAGES, Places, begin, complete, enter, granted, tak
 from producer.connection import connect_redis
 from producer.contract import keys
 from producer.contract.keys import RedisKeys
-from producer.contract.routing import ASSEMBLE_QUEUE, PLAN_QUEUE, Priority, synthesize_queue
+from producer.contract.routing import ASSEMBLE_QUEUE, PLAN_QUEUE, SUSPECT_QUEUE, Priority, synthesize_queue
 from producer.contract.settings import Settings
 from producer.ledger import ClaimOutcome, Ledger
 
@@ -88,6 +88,32 @@ def test_other_queues_say_nothing_about_a_message(ledger: Ledger) -> None:
     assert resent(ledger, narration_id, heads=others) == []
     (first, _) = ledger.reconcile(narration_id, grace_s=0, heads={synthesize_queue(Priority.HIGH): None})
     assert first.queue == "narration.synthesize.high"
+
+
+def test_what_a_dead_process_held_goes_before_all_others(
+    ledger: Ledger, redis_client: redis.Redis, settings: Settings
+) -> None:
+    """In a queue of its own that is emptied first, and by which alone it is judged whether its message is lost."""
+    narration_id = begin(ledger, 3)
+    places = Places(redis_client, settings, narration_id)
+    granted(ledger, narration_id, "1")
+    places.end_lease("1")
+    (resend,) = ledger.reconcile(narration_id, grace_s=60, heads={})
+    assert (resend.item, resend.queue) == ("1", SUSPECT_QUEUE)
+    sent_ms = places.waiting()["1"]
+    assert resent(ledger, narration_id, heads={NORMAL_QUEUE: None, SUSPECT_QUEUE: sent_ms}) == ["0", "2"]
+    lost = ledger.reconcile(narration_id, grace_s=0, heads={NORMAL_QUEUE: 0, SUSPECT_QUEUE: None})
+    assert [(resend.item, resend.queue) for resend in lost] == [("1", SUSPECT_QUEUE)]
+
+
+def test_a_plan_and_an_assembly_that_ended_a_process_stay_in_their_queues(
+    ledger: Ledger, redis_client: redis.Redis, settings: Settings
+) -> None:
+    narration_id = enter(ledger)
+    granted(ledger, narration_id, "plan")
+    Places(redis_client, settings, narration_id).end_lease("plan")
+    (resend,) = ledger.reconcile(narration_id, grace_s=60, heads={})
+    assert (resend.item, resend.queue) == ("plan", PLAN_QUEUE)
 
 
 def test_what_is_being_worked_on_is_not_lost(ledger: Ledger) -> None:

@@ -54,6 +54,7 @@ def test_each_kind_of_item_goes_to_its_queue(messenger, redis_client, settings):
     assert tasks == {
         "narration.assemble": ["narration.assemble"],
         "narration.plan": ["narration.plan"],
+        "narration.synthesize.suspect": [],  # filled by the reconciler alone
         **{f"narration.synthesize.{priority}": ["narration.synthesize"] for priority in Priority},
     }
 

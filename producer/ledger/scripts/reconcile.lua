@@ -6,9 +6,10 @@
 -- was sent later: queues are FIFO, so it would have been further ahead.
 --
 -- KEYS  the narration's keys (prelude.lua)
--- ARGV  grace_ms, window, id, retention, then lane, head, ... where a lane is `plan`, `assemble` or a priority, and its head is the
---       millisecond at which the oldest message of the lane's queue was sent, or `empty`; a lane left out is not judged
--- Returns {sent_ms, priority, id, item to send now, id, item ...}; some may be another narration's, whose turn it is.
+-- ARGV  grace_ms, window, id, retention, then lane, head, ... where a lane is `plan`, `assemble`, `suspect` or a
+--       priority, and its head is the millisecond at which the oldest message of the lane's queue was sent, or `empty`; a
+--       lane left out is not judged
+-- Returns {sent_ms, id, item to send now, its lane, id, item, lane ...}; some may be another narration's, whose turn it is.
 
 local grace_ms, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local heads = {}
@@ -16,9 +17,19 @@ for at = 5, #ARGV, 2 do heads[ARGV[at]] = ARGV[at + 1] end
 
 local items = {}
 
+-- A suspect goes before all others: it has waited for a lease to run out.
+local function lane_of(item)
+  if not is_segment(item) then return item end
+  return ends_of(item) > 0 and 'suspect' or priority
+end
+
+local function send(id, item, lane)
+  items[#items + 1], items[#items + 2], items[#items + 3] = id, item, lane
+end
+
 local function resend(item)
   wait(item)
-  items[#items + 1], items[#items + 2] = ID, item
+  send(ID, item, lane_of(item))
 end
 
 -- O(window), for no more than that are out; the limit is a safety.
@@ -27,7 +38,7 @@ local function due(key, until_ms)
 end
 
 local function is_lost(item, sent_ms)
-  local queue_head = heads[is_segment(item) and priority or item]
+  local queue_head = heads[lane_of(item)]
   if not queue_head then return false end
   return queue_head == 'empty' or tonumber(queue_head) > sent_ms
 end
@@ -39,7 +50,7 @@ end
 
 if end_if_late(ARGV[4]) or not is_open() then
   redis.call('ZREM', ACTIVE, ARGV[3])
-  return {NOW, priority}
+  return {NOW}
 end
 
 local lost = due(WAITING, NOW - grace_ms)
@@ -57,8 +68,9 @@ for at = 1, #rested, 2 do resend(rested[at]) end
 if state == 'queued' and is_nowhere(PLAN) then resend(PLAN) end
 if all_ended() and is_nowhere(ASSEMBLE) then resend(ASSEMBLE) end
 line_up()
-for _, part in ipairs(deal(window)) do items[#items + 1] = part end
+local dealt = deal(window)
+for at = 1, #dealt, 2 do send(dealt[at], dealt[at + 1], priority) end
 
-local reply = {NOW, priority}
+local reply = {NOW}
 for _, part in ipairs(items) do reply[#reply + 1] = part end
 return reply

@@ -7,7 +7,7 @@ from celery import Celery
 from celery.app.defaults import DEFAULTS
 from redis.connection import SSLConnection
 
-from producer.contract.routing import ALL_QUEUES, Role, queues_of
+from producer.contract.routing import ALL_QUEUES, SUSPECT_QUEUE, Role, queues_of
 from producer.messages import producer_app
 from worker.celeryconfig import celery_settings
 from worker.settings import WorkerSettings
@@ -24,6 +24,13 @@ def test_a_worker_reads_the_queues_of_its_role_in_their_order(role):
 def test_all_queues_are_read_by_default():
     assert WorkerSettings().role is Role.ALL
     assert queues_of(Role.ALL) == ALL_QUEUES
+
+
+def test_whoever_speaks_takes_suspects_before_all_other_segments():
+    segments = [queue for queue in ALL_QUEUES if queue.startswith("narration.synthesize.")]
+    assert segments[0] == SUSPECT_QUEUE
+    assert queues_of(Role.GPU) == tuple(segments)
+    assert SUSPECT_QUEUE not in queues_of(Role.CPU)
 
 
 def test_celery_knows_every_setting():

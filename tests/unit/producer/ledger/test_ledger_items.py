@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from producer.contract.errors import MalformedMessageError
-from producer.contract.routing import ALL_QUEUES, Priority
-from producer.ledger.items import check_item, lane_heads, queue_of
+from producer.contract.routing import ALL_QUEUES
+from producer.ledger.items import LANE_QUEUES, check_item, lane_heads
 
 
 @pytest.mark.parametrize("item", ["plan", "assemble", "0", "7", "123456789"])
@@ -20,10 +20,15 @@ def test_what_is_no_item_is_refused(item: str) -> None:
         check_item(item)
 
 
-def test_each_item_has_its_queue() -> None:
-    assert queue_of("plan", Priority.HIGH) == "narration.plan"
-    assert queue_of("assemble", Priority.HIGH) == "narration.assemble"
-    assert queue_of("12", Priority.HIGH) == "narration.synthesize.high"
+def test_each_lane_has_its_queue() -> None:
+    assert LANE_QUEUES == {
+        "plan": "narration.plan",
+        "assemble": "narration.assemble",
+        "suspect": "narration.synthesize.suspect",
+        "high": "narration.synthesize.high",
+        "normal": "narration.synthesize.normal",
+        "low": "narration.synthesize.low",
+    }
 
 
 def test_a_queue_that_was_not_looked_at_is_left_out() -> None:
