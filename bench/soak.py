@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import random
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from bench.book_lengths import SPEECH_TOKENS_PER_CHAR, read_lengths
 from bench.bytext import checkpoint_by_text
 from bench.flatness import flatness
 from bench.gpuwatch import GpuWatch
+from bench.hostmemory import host_memory
 from bench.madeupbook import lines
 from bench.record import write_result
 from bench.steadyrate import Point
@@ -73,19 +73,13 @@ class Soak:
             "num_segments": self._num_spoken,
             "wall_s": round(wall_s, 2),
             "x_real_time": round(self._audio_s / wall_s, 1),
-            "host_rss_mib": round(host_rss_mib(), 1),
+            **host_memory(),
             **device_memory(),
             "gpu_busy_percent": self._watch.summary(self._since_s)["gpu_busy_percent"] if self._watch else None,
         }
         self.lines.append(line)
         print(json.dumps(line), flush=True)
         self._since_s, self._audio_s = now_s, 0.0
-
-
-def host_rss_mib() -> float:
-    """Return the memory of this process that is in RAM."""
-    num_pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return num_pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def device_memory() -> dict[str, float | None]:
