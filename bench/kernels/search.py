@@ -15,7 +15,6 @@ import torch  # noqa: TID253
 from bench.kernels.timing import HEAD_SIZE, HEADS, say
 from worker.engine.kernels import KVLayer
 from worker.engine.kernels.fused import attention, matmul
-from worker.engine.kernels.fused.launching import MAX_ROWS
 from worker.engine.kernels.fused.tiles import FEW_ROWS_WEIGHTS, GATED_TILES, MAX_FEW_ROWS, TILES, Tile, few_rows_tile
 
 #: What is multiplied: whether it is gated, and outputs and inputs.
@@ -95,15 +94,13 @@ def compile_some(work: list[tuple[bool, Tile | attention.Plan]]) -> int:
         work: whether a product is gated, and its tile; or whether keys and values are rounded, and the plan.
     """
     failed = 0
-    # More rows than overlap, as in what is measured.
-    q = torch.zeros(MAX_ROWS + 1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
-    rows = torch.zeros(MAX_ROWS + 1, device="cuda", dtype=torch.long)
+    q = torch.zeros(1, HEADS, HEAD_SIZE, device="cuda", dtype=torch.float16)
+    rows = torch.zeros(1, device="cuda", dtype=torch.long)
     layers = {is_rounded: random_layers(1, 1, 16, is_rounded=is_rounded)[0] for is_rounded in (False, True)}
     for flag, item in work:
         try:
             if isinstance(item, attention.Plan):
-                for num_rows in (1, MAX_ROWS + 1):
-                    attention.decode_attention(q[:num_rows], layers[flag], rows[:num_rows], rows[:num_rows] + 1, item)
+                attention.decode_attention(q, layers[flag], rows, rows + 1, item)
                 continue
             is_gated, tile = flag, item
             num_inputs = tile.block_k * tile.num_splits

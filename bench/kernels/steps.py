@@ -23,24 +23,18 @@ from bench.kernels.timing import (
 )
 from worker.engine import kernels
 from worker.engine.kernels import PackedLinear
-from worker.engine.kernels.fused import launching, norm
+from worker.engine.kernels.fused import norm
 
 
 def bench_step(results: dict[str, Any]) -> None:
-    """Time all layers of a step on a context of 400 positions, and the head, with and without overlapping kernels."""
+    """Time all layers of a step on a context of 400 positions, and the head."""
     num_weights = (4 * HIDDEN * HIDDEN + 3 * HIDDEN * MLP) * LAYERS + VOCABULARY * HIDDEN
-    is_overlapped = launching.is_overlapped
     for precision, num_rows in product(("int8", "bf16"), (2, 4, 16, 64, 128, 256, 512)):
         number_bytes = 1 if precision == "int8" else 2
         size = (num_weights + LAYERS * num_rows * 2 * HIDDEN * 400) * number_bytes
-        times = []
-        for overlaps in (False, True):
-            launching.is_overlapped = lambda x, overlaps=overlaps: overlaps
-            times.append(attempt(step_time, num_rows, precision))
-        results[f"{precision} rows {num_rows}"] = {"us": times[0], "overlapped_us": times[1]}
-        tb_s = size / min(times) / 1e6
-        say(f"  {precision} rows {num_rows}: {times[0]:.0f} us, overlapped {times[1]:.0f} us, {tb_s:.2f} TB/s")
-    launching.is_overlapped = is_overlapped
+        us = attempt(step_time, num_rows, precision)
+        results[f"{precision} rows {num_rows}"] = {"us": us}
+        say(f"  {precision} rows {num_rows}: {us:.0f} us, {size / us / 1e6:.2f} TB/s")
 
 
 def step_time(num_rows: int, precision: str) -> float:

@@ -123,7 +123,7 @@ def assert_on_the_device(speeches):
 
 for renderer in speaker._renderers:
     renderer.render = assert_on_the_device
-futures = [engine.submit(segment("Hello there.", seed=number)) for number in range(32)]
+futures = [engine.submit(segment("Hello there.", seed=number)) for number in range(64)]
 errors = [future.exception(120) for future in futures]
 assert all(isinstance(error, EngineFaultError) for error in errors), errors
 assert {error.was_begun for error in errors} == {True, False}, "some had not been begun"

@@ -245,7 +245,8 @@ def test_nothing_but_a_late_poll_waits_for_the_gpu(model: str, prompts: Callable
         decoder.step(5)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert decoder.poll(is_blocking=True) == []
+    # Others may have ended: the multilingual model ends a speech that repeats itself.
+    assert 0 not in {spoken.slot for spoken in decoder.poll(is_blocking=True)}
 
 
 def test_the_fused_kernel_draws_what_the_plain_operations_draw() -> None:

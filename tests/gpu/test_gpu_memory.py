@@ -94,12 +94,13 @@ def test_what_the_renderer_takes_is_what_is_reckoned(
         renderer.warm_up()
         torch.cuda.empty_cache()
         stages.note("warm")
-        for name, num_tokens, num_speeches in (("longest", 968, 1), ("a batch", 390, max_frames // 1_284)):
-            speeches = [speech_of(Speech, num_tokens, seed) for seed in range(num_speeches)]
-            mels = stages.of(f"{name}: flow", lambda speeches=speeches: renderer._flow.mels(speeches))
-            samples = stages.of(f"{name}: vocoder", lambda mels=mels: renderer._hift.samples(mels, [1] * len(mels)))
-            stages.of(f"{name}: watermark", lambda samples=samples: renderer._watermark.apply(samples))
-            del speeches, mels, samples
+        with renderer._turnstile:  # as `render` does it
+            for name, num_tokens, num_speeches in (("longest", 968, 1), ("a batch", 390, max_frames // 1_284)):
+                speeches = [speech_of(Speech, num_tokens, seed) for seed in range(num_speeches)]
+                mels = stages.of(f"{name}: flow", lambda speeches=speeches: renderer._flow.mels(speeches))
+                samples = stages.of(f"{name}: vocoder", lambda mels=mels: renderer._hift.samples(mels, [1] * len(mels)))
+                stages.of(f"{name}: watermark", lambda samples=samples: renderer._watermark.apply(samples))
+                del speeches, mels, samples
         renderer_mib, reserved_mib = stages.found["weights"]["allocated"], stages.peak_reserved_mib()
     costs = costs_of("int8")
     reckoned_mib = (costs.render_bytes + max_frames * costs.frame_bytes) / MIB

@@ -8,8 +8,6 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
-
 #: Outputs of a program: 128 threads, 8 each, which is one access of 16 bytes in half precision.
 BLOCK: Final = 1024
 
@@ -18,20 +16,12 @@ def silu_mul(gate_up: torch.Tensor) -> torch.Tensor:
     """See `worker.engine.kernels.operations`."""
     num_rows, width = gate_up.shape
     out = gate_up.new_empty(num_rows, width // 2)
-    is_overlapped = launching.is_overlapped(gate_up)
-    _silu_mul[(triton.cdiv(width // 2, BLOCK), num_rows)](
-        gate_up, out, width // 2, block=BLOCK, is_overlapped=is_overlapped, launch_pdl=is_overlapped, num_warps=4
-    )
+    _silu_mul[(triton.cdiv(width // 2, BLOCK), num_rows)](gate_up, out, width // 2, block=BLOCK, num_warps=4)
     return out
 
 
 @triton.jit  # type: ignore[untyped-decorator]
-def _silu_mul(
-    gate_up_ptr: tl.tensor, out_ptr: tl.tensor, width: tl.tensor, block: tl.constexpr, is_overlapped: tl.constexpr
-) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
+def _silu_mul(gate_up_ptr: tl.tensor, out_ptr: tl.tensor, width: tl.tensor, block: tl.constexpr) -> None:
     row = tl.program_id(1)
     column = tl.program_id(0) * block + tl.arange(0, block)
     is_inside = column < width

@@ -14,7 +14,7 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
+from worker.engine.kernels.fused.conversion import HAS_ASSEMBLY
 from worker.engine.kernels.fused.floatattention import attend_floats
 from worker.engine.kernels.fused.roundedattention import attend_rounded
 from worker.engine.kernels.kvlayer import KVLayer
@@ -78,13 +78,10 @@ def decode_attention(
     if plan.num_splits > 1:
         parts = q.new_empty(num_queries, plan.num_splits, head_size, dtype=torch.float32)
         sums = q.new_empty(num_queries, plan.num_splits, 2, dtype=torch.float32)
-    is_overlapped = launching.is_overlapped(q)
     shared = {
         "num_heads": num_heads,
         "head_size": head_size,
         "block_d": triton.next_power_of_2(head_size),
-        "is_overlapped": is_overlapped,
-        "launch_pdl": is_overlapped,
     }
     share = {
         "num_splits": plan.num_splits,
@@ -114,7 +111,7 @@ def decode_attention(
             *scales.stride()[:3],
             scale,
             int8_max=INT8_MAX,
-            has_assembly=not launching.IS_INTERPRETED,
+            has_assembly=HAS_ASSEMBLY,
             **share,
         )
     if plan.num_splits > 1:
@@ -131,11 +128,7 @@ def _join(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     query = tl.program_id(0)
     channel = tl.arange(0, block_d)
     split = tl.arange(0, num_splits)

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from typing import Final
+
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
+
+#: Whether kernels may use instructions of the GPU: Triton's interpreter, with which they are tested where there is no
+#: GPU, knows none.
+HAS_ASSEMBLY: Final = os.environ.get("TRITON_INTERPRET", "0") == "0"
 
 #: What `to_biased_float32` adds: 2**15, where a float32 has eight bits left below 1, and 128: bytes have no sign then.
 BIAS = tl.constexpr(32896.0)

@@ -9,9 +9,8 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
 from worker.engine.kernels.fused.activation import gate
-from worker.engine.kernels.fused.conversion import to_float
+from worker.engine.kernels.fused.conversion import HAS_ASSEMBLY, to_float
 from worker.engine.kernels.fused.tiles import Tile
 from worker.engine.kernels.packedlinear import INT8_MAX
 
@@ -37,11 +36,9 @@ def linear(
         num_inputs=num_inputs,
         is_gated=is_gated,
         int8_max=INT8_MAX,
-        has_assembly=not launching.IS_INTERPRETED,
+        has_assembly=HAS_ASSEMBLY,
         block_n=tile.block_n,
         block_k=tile.block_k,
-        is_overlapped=launching.is_overlapped(x),
-        launch_pdl=launching.is_overlapped(x),
         num_warps=tile.num_warps,
     )
     return out
@@ -61,7 +58,6 @@ def _multiply_few(
     has_assembly: tl.constexpr,
     block_n: tl.constexpr,
     block_k: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
     # Whole rows of the weight, read once and kept in registers, for all rows of the input.
     n = tl.program_id(0) * block_n + tl.arange(0, block_n)
@@ -75,10 +71,6 @@ def _multiply_few(
         up_at = at + num_outputs * num_inputs
         up_weight = to_float(tl.load(up_at, mask=is_input[None, :], other=0), tl.float16, has_assembly)
         up_scale = tl.load(absmax_ptr + num_outputs + n, mask=is_output, other=0.0) / int8_max
-    # The weights never change: they are on their way before the input is there.
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     for m in tl.static_range(num_rows):
         x = tl.load(x_ptr + m * num_inputs + k, mask=is_input, other=0.0).to(tl.float32)
         out = tl.sum(weight.to(tl.float32) * x[None, :], axis=1) * scale

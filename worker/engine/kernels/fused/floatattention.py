@@ -31,12 +31,8 @@ def attend_floats(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     block_d: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
     """Attend from the query (head, entry) to the positions of a split."""
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     head, entry, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     row = tl.load(rows_ptr + entry).to(tl.int64)
     length = tl.load(lengths_ptr + entry).to(tl.int32)

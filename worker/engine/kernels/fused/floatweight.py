@@ -9,8 +9,7 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused.conversion import to_float32
-from worker.engine.kernels.fused.launching import IS_INTERPRETED
+from worker.engine.kernels.fused.conversion import HAS_ASSEMBLY, to_float32
 from worker.engine.kernels.packedlinear import INT8_MAX
 
 
@@ -25,7 +24,7 @@ def float_weight(weight: torch.Tensor, absmax: torch.Tensor, dtype: torch.dtype)
         out,
         num_inputs,
         int8_max=INT8_MAX,
-        has_assembly=not IS_INTERPRETED,
+        has_assembly=HAS_ASSEMBLY,
         block=block,
         # Sixteen bytes of int8 a thread.
         num_warps=max(1, block // 512),

@@ -11,9 +11,9 @@ import torch.nn.functional as F  # noqa: N812, TID253 - the name everybody knows
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import fewrows, launching
+from worker.engine.kernels.fused import fewrows
 from worker.engine.kernels.fused.activation import gate, silu_mul
-from worker.engine.kernels.fused.conversion import to_float
+from worker.engine.kernels.fused.conversion import HAS_ASSEMBLY, to_float
 from worker.engine.kernels.fused.floatweight import float_weight
 from worker.engine.kernels.fused.splits import add_splits
 from worker.engine.kernels.fused.tiles import MAX_FUSED_ROWS, Tile, gated_tile_for, tile_for
@@ -100,12 +100,10 @@ def _launch(
         is_whole=num_splits * width == num_inputs,
         is_gated=is_gated,
         int8_max=INT8_MAX,
-        has_assembly=not launching.IS_INTERPRETED and x.dtype == torch.float16,
+        has_assembly=HAS_ASSEMBLY and x.dtype == torch.float16,
         block_m=tile.block_m,
         block_n=tile.block_n,
         block_k=tile.block_k,
-        is_overlapped=launching.is_overlapped(x),
-        launch_pdl=launching.is_overlapped(x),
         num_warps=tile.num_warps,
         num_stages=tile.num_stages,
     )
@@ -129,11 +127,7 @@ def _multiply(
     block_m: tl.constexpr,
     block_n: tl.constexpr,
     block_k: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     # The transposed product: Hopper's tensor cores take their left side from registers, where the weights are
     # converted, and their left side has at least 64 rows, which outputs fill and a few rows of input would not.
     split = tl.program_id(2)

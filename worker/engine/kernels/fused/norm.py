@@ -9,8 +9,6 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
-
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:
     """See `worker.engine.kernels.operations`."""
@@ -58,8 +56,6 @@ def _launch(
         num_columns=num_columns,
         num_splits=num_splits,
         block=triton.next_power_of_2(num_columns),
-        is_overlapped=launching.is_overlapped(normed),
-        launch_pdl=launching.is_overlapped(normed),
         num_warps=4,
     )
 
@@ -76,11 +72,7 @@ def _rms_norm(
     num_columns: tl.constexpr,
     num_splits: tl.constexpr,
     block: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     dtype: tl.constexpr = normed_ptr.dtype.element_ty
     row = tl.program_id(0)
     column = tl.arange(0, block)

@@ -13,8 +13,7 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
-from worker.engine.kernels.fused.conversion import lower_half, to_float, upper_half
+from worker.engine.kernels.fused.conversion import HAS_ASSEMBLY, lower_half, to_float, upper_half
 from worker.engine.kernels.kvlayer import KVLayer
 from worker.engine.kernels.packedlinear import INT8_MAX
 from worker.engine.kernels.reference import PREFILL_BLOCK
@@ -45,7 +44,7 @@ def prefill_attention(q: torch.Tensor, layer: KVLayer, rows: torch.Tensor, posit
         1.0 / math.sqrt(head_size) / (INT8_MAX if is_rounded else 1),
         is_rounded=is_rounded,
         int8_max=INT8_MAX,
-        has_assembly=not launching.IS_INTERPRETED and q.dtype == torch.float16,
+        has_assembly=HAS_ASSEMBLY and q.dtype == torch.float16,
         num_heads=num_heads,
         head_size=head_size,
         block_m=PREFILL_BLOCK,

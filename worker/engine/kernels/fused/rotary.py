@@ -11,7 +11,6 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
 from worker.engine.kernels.fused.conversion import magnitude, to_int8
 from worker.engine.kernels.kvlayer import LEAST_ABSMAX, KVLayer
 from worker.engine.kernels.packedlinear import INT8_MAX
@@ -51,8 +50,6 @@ def rope_and_store(
         num_heads=num_heads,
         head_size=head_size,
         heads=HEADS,
-        is_overlapped=launching.is_overlapped(qkv),
-        launch_pdl=launching.is_overlapped(qkv),
         num_warps=1,
     )
     return q
@@ -81,11 +78,7 @@ def _rope_and_store(
     num_heads: tl.constexpr,
     head_size: tl.constexpr,
     heads: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     half: tl.constexpr = head_size // 2
     width: tl.constexpr = num_heads * head_size
     entry = tl.program_id(0)

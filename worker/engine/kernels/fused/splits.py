@@ -9,8 +9,6 @@ import torch  # noqa: TID253 - imported with the engine that needs it
 import triton  # type: ignore[import-untyped]
 import triton.language as tl  # type: ignore[import-untyped]
 
-from worker.engine.kernels.fused import launching
-
 
 def add_splits(parts: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Return the sum [M, N], rounded to a precision, of parts [splits, M, N] float32."""
@@ -22,8 +20,6 @@ def add_splits(parts: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         out.numel(),
         num_splits=parts.shape[0],
         block=block,
-        is_overlapped=launching.is_overlapped(out),
-        launch_pdl=launching.is_overlapped(out),
         num_warps=4,
     )
     return out
@@ -36,11 +32,7 @@ def _add_splits(
     num_numbers: tl.tensor,
     num_splits: tl.constexpr,
     block: tl.constexpr,
-    is_overlapped: tl.constexpr,
 ) -> None:
-    if is_overlapped:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
     at = tl.program_id(0) * block + tl.arange(0, block)
     is_inside = at < num_numbers
     total = tl.zeros([block], dtype=tl.float32)

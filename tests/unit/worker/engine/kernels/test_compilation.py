@@ -42,24 +42,22 @@ PRODUCT = {
 def test_the_product_uses_tensor_cores_and_converts_four_weights_at_once(*, is_gated: bool) -> None:
     from worker.engine.kernels.fused import matmul
 
-    constants = {"is_whole": True, "is_gated": is_gated, "int8_max": 127, "has_assembly": True, "is_overlapped": True}
+    constants = {"is_whole": True, "is_gated": is_gated, "int8_max": 127, "has_assembly": True}
     blocks = {"block_m": 64, "block_n": 64, "block_k": 64}
-    assembly = compiled(matmul._multiply, constants | blocks, PRODUCT, num_warps=4, num_stages=3, launch_pdl=True)
+    assembly = compiled(matmul._multiply, constants | blocks, PRODUCT, num_warps=4, num_stages=3)
     assert "wgmma.mma_async" in assembly
     assert "prmt.b32" in assembly
     assert "cvt.rn.f16.s" not in assembly
 
 
-def test_the_weights_of_few_rows_are_loaded_before_the_wait_for_the_input() -> None:
+def test_the_product_of_few_rows_reads_its_weights_in_wide_accesses() -> None:
     from worker.engine.kernels.fused import fewrows
 
     constants = {"num_rows": 2, "num_inputs": 1024, "block_n": 8, "block_k": 1024, "is_gated": False}
-    constants |= {"int8_max": 127, "has_assembly": True, "is_overlapped": True}
-    assembly = compiled(fewrows._multiply_few, constants, PRODUCT, num_warps=4, launch_pdl=True)
-    wait = assembly.index("griddepcontrol.wait")
-    assert "ld.global.v4" in assembly[:wait]
-    assert "ld.global" in assembly[wait:]
-    assert assembly.index("st.global") > wait
+    constants |= {"int8_max": 127, "has_assembly": True}
+    assembly = compiled(fewrows._multiply_few, constants, PRODUCT, num_warps=4)
+    assert "ld.global.v4" in assembly
+    assert "prmt.b32" in assembly
 
 
 ATTENTION = {
@@ -77,7 +75,7 @@ def test_attention_reads_sixteen_bytes_at_once() -> None:
     from worker.engine.kernels.fused.floatattention import attend_floats
 
     types = ATTENTION | dict.fromkeys(("keys_ptr", "values_ptr"), "*fp16")
-    assembly = compiled(attend_floats, ATTENTION_SIZES | {"is_overlapped": False}, types, num_warps=4)
+    assembly = compiled(attend_floats, ATTENTION_SIZES, types, num_warps=4)
     assert assembly.count("ld.global.v4.b32") >= 8
 
 
@@ -85,7 +83,7 @@ def test_attention_to_eight_bits_reads_sixteen_and_multiplies_four_at_once() -> 
     from worker.engine.kernels.fused.roundedattention import attend_rounded
 
     types = ATTENTION | {"keys_ptr": "*i32", "values_ptr": "*i8", "scales_ptr": "*i32"}
-    constants = ATTENTION_SIZES | {"int8_max": 127, "has_assembly": True, "is_overlapped": False}
+    constants = ATTENTION_SIZES | {"int8_max": 127, "has_assembly": True}
     assembly = compiled(attend_rounded, constants, types, num_warps=4)
     assert assembly.count("ld.global.v4.b32") >= 4
     # Two halves of 64 positions of 16 words, for 128 threads.
@@ -128,10 +126,10 @@ def test_the_rounding_of_keys_and_values_compiles() -> None:
     from worker.engine.kernels.fused import rotary
 
     constants = {"is_rounded": True, "int8_max": 127, "least_absmax": 2.0**-14, "num_heads": 16, "head_size": 64}
-    constants |= {"heads": rotary.HEADS, "is_overlapped": True}
+    constants |= {"heads": rotary.HEADS}
     types = dict.fromkeys(("qkv_ptr", "q_ptr", "absmax_ptr"), "*fp16") | dict.fromkeys(("cos_ptr", "sin_ptr"), "*fp32")
     types |= dict.fromkeys(("keys_ptr", "values_ptr"), "*i8") | dict.fromkeys(("rows_ptr", "positions_ptr"), "*i64")
     types |= {f"{name}_stride": "i32" for name in ("row", "head", "position")}
     types |= {f"absmax_{name}_stride": "i32" for name in ("row", "head", "position")}
-    assembly = compiled(rotary._rope_and_store, constants, types, num_warps=1, launch_pdl=True)
+    assembly = compiled(rotary._rope_and_store, constants, types, num_warps=1)
     assert "st.global.b8" not in assembly
