@@ -35,7 +35,7 @@ class Encoder:
         Args:
             encoder: `UpsampleConformerEncoder` of chatterbox-tts, in float32, on any device; left as it is.
             device: where it runs, on a copy if the encoder is elsewhere.
-            dtype: of products; sums, norms and the three convolutions are float32 in any case.
+            dtype: of products; sums and norms are float32 in any case.
             max_scores: see `MAX_SCORES`; heads beyond it wait for their turn, but for one.
         """
         assert not encoder.training, "dropout would be on"
@@ -59,10 +59,12 @@ class Encoder:
         encoder = self._encoder
         mask = _mask(lengths, tokens.shape[1])
         hidden = self._embed(encoder.embed, tokens * mask)
-        hidden = _look_ahead(encoder.pre_lookahead_layer, hidden * mask)
+        # The one place where padding is read: three tokens ahead.
+        hidden = encoder.pre_lookahead_layer((hidden * mask).to(self._dtype)).float()
         hidden = self._layers(encoder.encoders, hidden, mask)
-        hidden = self._embed(encoder.up_embed, _lengthen(encoder.up_layer, hidden))
-        hidden = self._layers(encoder.up_encoders, hidden, _mask(lengths * encoder.up_layer.stride, hidden.shape[1]))
+        hidden, lengths = encoder.up_layer(hidden.to(self._dtype).transpose(1, 2), lengths)
+        hidden = self._embed(encoder.up_embed, hidden.transpose(1, 2))
+        hidden = self._layers(encoder.up_encoders, hidden, _mask(lengths, hidden.shape[1]))
         encoded: torch.Tensor = encoder.after_norm(hidden)
         return encoded
 
@@ -85,31 +87,6 @@ class Encoder:
             hidden = hidden + _attend(layer.self_attn, normed, positions, key_bias, max_scores=self._max_scores)
             hidden = hidden + layer.feed_forward(layer.norm_ff(hidden).to(self._dtype))
         return hidden
-
-
-def _look_ahead(layer: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Return what `PreLookaheadLayer` makes of rows [B, T, C].
-
-    The one place where padding is read: three tokens ahead.
-    """
-    ahead = F.leaky_relu(_convolve(layer.conv1, F.pad(rows, (0, 0, 0, layer.pre_lookahead_len))))
-    return rows + _convolve(layer.conv2, F.pad(ahead, (0, 0, layer.conv2.kernel_size[0] - 1, 0)))
-
-
-def _lengthen(layer: Any, rows: torch.Tensor) -> torch.Tensor:
-    """Return what `Upsample1D` makes of rows [B, T, C]: [B, stride * T, C]."""
-    repeated = rows.repeat_interleave(layer.stride, dim=1)
-    return _convolve(layer.conv, F.pad(repeated, (0, 0, layer.conv.kernel_size[0] - 1, 0)))
-
-
-def _convolve(convolution: nn.Conv1d, rows: torch.Tensor) -> torch.Tensor:
-    """Return [B, T - k + 1, C_out] of rows [B, T, C_in], as one product.
-
-    cuDNN keeps a plan of 200 kB for every shape that it has met, up to ten thousand for each thread, and batches of
-    speech come in all shapes: the process grew by 31 kB with every segment.
-    """
-    windows = rows.unfold(1, convolution.kernel_size[0], 1).flatten(2)
-    return F.linear(windows, convolution.weight.flatten(1), convolution.bias)
 
 
 def _attend(
@@ -166,7 +143,7 @@ def _with_products_in(encoder: Any, dtype: torch.dtype) -> Any:
     """Return a copy whose products are in another precision; its norms stay as they are."""
     copied = copy.deepcopy(encoder)
     for module in copied.modules():
-        if isinstance(module, (nn.Linear, type(encoder.encoders[0].self_attn))):
+        if isinstance(module, (nn.Linear, nn.Conv1d, type(encoder.encoders[0].self_attn))):
             module.to(dtype)
     return copied
 
