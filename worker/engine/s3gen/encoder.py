@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch  # noqa: TID253 - the renderer is loaded where the GPU is
 from torch import nn  # noqa: TID253 - the same
 from torch.nn import functional as F  # noqa: N812, TID253 - its name everywhere
+from torch.nn.attention import SDPBackend, sdpa_kernel  # noqa: TID253 - the same
 
 from worker.engine.s3gen.weights import on_device
 
@@ -20,6 +21,10 @@ from worker.engine.s3gen.weights import on_device
 _FIRST_POSITIONS: Final = 4096
 
 _POSITION_BASE: Final = 10_000.0
+
+#: All but cuDNN's: of that torch keeps a graph for every shape that a thread has met, without a limit (pytorch#190388),
+#: and batches of speech come in all shapes.
+_ATTENTIONS: Final = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 #: Scores of a call that are in memory at once, those by distance: 2 GB in half precision. One head of the longest
 #: sequence has 13 million.
@@ -82,10 +87,11 @@ class Encoder:
         positions = self._positions[middle - num_positions + 1 : middle + num_positions].to(self._dtype)
         # -inf would make rows of nothing but padding, which no one reads, not a number.
         key_bias = torch.where(mask[:, None, None, :, 0], 0.0, torch.finfo(torch.bfloat16).min).to(self._dtype)
-        for layer in layers:
-            normed = layer.norm_mha(hidden).to(self._dtype)
-            hidden = hidden + _attend(layer.self_attn, normed, positions, key_bias, max_scores=self._max_scores)
-            hidden = hidden + layer.feed_forward(layer.norm_ff(hidden).to(self._dtype))
+        with sdpa_kernel(_ATTENTIONS):
+            for layer in layers:
+                normed = layer.norm_mha(hidden).to(self._dtype)
+                hidden = hidden + _attend(layer.self_attn, normed, positions, key_bias, max_scores=self._max_scores)
+                hidden = hidden + layer.feed_forward(layer.norm_ff(hidden).to(self._dtype))
         return hidden
 
 
