@@ -28,13 +28,13 @@ def planned(card_gib: int, precision: str, num_models: int = 1, **limits: int):
 @pytest.mark.parametrize(
     ("card_gib", "precision", "num_models", "num_slots", "num_frames"),
     [
-        (8, "int8", 1, 30, 15_360),
+        (8, "int8", 1, 29, 14_848),
         (8, "int8", 2, 10, 5_120),
         (8, "bf16", 1, 16, 8_192),
         (8, "fp32", 1, 5, 2_560),
-        (12, "int8", 1, 53, 27_136),
+        (12, "int8", 1, 52, 26_624),
         (12, "int8", 2, 20, 10_240),
-        (24, "int8", 1, 128, 49_152),
+        (24, "int8", 1, 126, 49_152),
         (24, "bf16", 2, 29, 14_848),
         (80, "int8", 1, 128, 49_152),
         (80, "int8", 2, 128, 49_152),
