@@ -103,6 +103,21 @@ def test_lengths_and_voices_may_be_mixed() -> None:
     assert_equal(flow().mels(mixed_speeches()), stock_mels())
 
 
+def test_the_encoder_attends_without_cudnn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of cuDNN's attention torch would keep a graph for every shape: 2 MB a batch (`bench/renderer_memory.py`)."""
+    is_allowed: list[bool] = []
+    attend = torch.nn.functional.scaled_dot_product_attention
+
+    def watched(*args: Any, **options: Any) -> torch.Tensor:
+        is_allowed.append(torch.backends.cuda.cudnn_sdp_enabled())
+        return attend(*args, **options)
+
+    monkeypatch.setattr("worker.engine.s3gen.encoder.F.scaled_dot_product_attention", watched)
+    flow()._encode(mixed_speeches())
+    assert set(is_allowed) == {False}
+    assert torch.backends.cuda.cudnn_sdp_enabled(), "it is others' again"
+
+
 def test_ten_steps_stay_exact() -> None:
     speeches = [mixed_speeches()[1], speech(3, voice(2, seed=4), seed=9)]
     assert_equal(flow(NUM_STEPS).mels(speeches), [stock_mel(spoken, NUM_STEPS) for spoken in speeches])
