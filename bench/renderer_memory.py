@@ -31,9 +31,6 @@ from worker.engine.s3gen.speech import FRAMES_PER_TOKEN, Speech
 SEED: Final = 1
 SPEECHES: Final = (4, 20)
 TOKENS: Final = (27, 80)
-#: Tokens of S3's codebook.
-VOCABULARY: Final = 6_561
-SAMPLES_PER_FRAME: Final = 480
 
 
 class Stages:
@@ -49,7 +46,9 @@ class Stages:
 
     def _speeches(self) -> list[Speech]:
         return [
-            Speech(torch.randint(0, VOCABULARY, (length,)), self._voice, self._rng.randrange(2**31))
+            Speech(
+                torch.randint(0, self._renderer._flow._vocabulary, (length,)), self._voice, self._rng.randrange(2**31)
+            )
             for length in self._lengths()
         ]
 
@@ -72,20 +71,29 @@ class Stages:
 
     def mark(self) -> None:
         """Samples to samples with a watermark."""
-        lengths = [SAMPLES_PER_FRAME * FRAMES_PER_TOKEN * length for length in self._lengths()]
+        num_samples = self._renderer._hift.num_samples
+        lengths = [num_samples * FRAMES_PER_TOKEN * length for length in self._lengths()]
         self._renderer._watermark.apply([0.05 * torch.randn(length, device=DEVICE) for length in lengths])
+
+
+def asked_for() -> float:
+    """Return the MiB that malloc has given and not got back; ends the benchmark where nobody says."""
+    mib = host_memory()["host_asked_for_mib"]
+    if mib is None:
+        sys.exit("what malloc was asked for is only known with glibc 2.33 or newer")
+    return mib
 
 
 def kept(name: str, call: Callable[[], None], num_calls: int) -> dict[str, Any]:
     """Return what a stage keeps, and print it."""
-    asked_for_mib: list[float | None] = []
+    asked_for_mib: list[float] = []
     for number in range(num_calls + 1):
         if number in (num_calls // 3, 2 * num_calls // 3, num_calls):
             gc.collect()
-            asked_for_mib.append(host_memory()["host_asked_for_mib"])
+            asked_for_mib.append(asked_for())
         if number < num_calls:
             call()
-    first, second, last = (mib or 0.0 for mib in asked_for_mib)
+    first, second, last = asked_for_mib
     per_call = [round((end - begin) * 1024 / (num_calls // 3), 1) for begin, end in ((first, second), (second, last))]
     found = {"stage": name, "num_calls": num_calls, "kept_kib_per_call": per_call}
     print(json.dumps(found), flush=True)
