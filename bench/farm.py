@@ -11,10 +11,11 @@ from pathlib import Path
 
 from producer import Client
 from producer.connection import connect_redis
-from producer.contract.keys import RedisKeys
+from producer.contract.routing import Role
 from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus
 from producer.stack import EmbeddedStack
+from producer.workers import live_workers
 
 #: Seconds for all workers to report. The draft voice loads in one; Chatterbox on a crowded machine takes minutes.
 READY_S = 300.0
@@ -28,7 +29,7 @@ def farm(num_workers: int, environment: Mapping[str, str], *, role: str = "all")
         for index in range(num_workers):
             beat = {"CHATTERQUEUE_HEARTBEAT_DIR": f"{folder}/heartbeat-{index}"}
             stack.start_worker(role, environment={**environment, **beat})
-        _wait_until_ready(stack, num_workers)
+        _wait_until_ready(stack, num_workers, role=role)
         yield Client()
 
 
@@ -50,12 +51,15 @@ def gpu_farm(gpus: Sequence[str], environment: Mapping[str, str], *, folder: Pat
             yield client
 
 
-def _wait_until_ready(stack: EmbeddedStack, num_workers: int) -> None:
+def _wait_until_ready(stack: EmbeddedStack, num_workers: int, *, role: str = "all") -> None:
+    """Wait for so many workers that speak, or that do what else their role is."""
     settings = Settings.load()
-    workers_key = RedisKeys(settings.redis_prefix).workers()
     deadline_s = time.monotonic() + READY_S
     with connect_redis(settings) as redis:
-        while redis.hlen(workers_key) < num_workers:
+        while True:
+            workers = live_workers(redis, settings)
+            if sum(worker.engine is not None or role == Role.CPU for worker in workers) >= num_workers:
+                return
             stack.check()
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"{num_workers} workers were not ready within {READY_S:g} s")

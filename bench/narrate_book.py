@@ -104,7 +104,8 @@ def lengths(manifest: Manifest) -> dict[str, Any]:
 def speed(measured: dict[str, Any], events: list[LogEvent]) -> dict[str, Any]:
     """Return how long it took, where the time went, and how busy the GPU was."""
     told = measured["told"]
-    (ready_s,) = [event.at_s for event in events if event.name == "worker_ready"][:1]
+    ready_s = min(event.at_s for event in events if event.name == "worker_ready" and event.fields["engine"])
+    finished_s = max(event.at_s for event in events if event.name == "narration_finished")
     takes = [event for event in events if event.name == "take_finished"]
     last_take_s = max(event.at_s for event in takes)
     speech_s = sum(event.fields["audio_s"] for event in takes)
@@ -118,7 +119,8 @@ def speed(measured: dict[str, Any], events: list[LogEvent]) -> dict[str, Any]:
         "wall_s": round(wall_s, 1),
         "until_ready_s": round(ready_s - measured["begun_s"], 1),
         "speaking_s": round(speaking_s, 1),
-        "assembling_and_fetching_s": round(measured["ended_s"] - last_take_s, 1),
+        "assembling_s": round(finished_s - last_take_s, 1),
+        "fetching_and_ending_s": round(measured["ended_s"] - finished_s, 1),
         "x_real_time": round(speech_s / wall_s, 1),
         "x_real_time_while_speaking": round(speech_s / speaking_s, 1),
         "steady_x_real_time": steady_rate((take.at_s, take.fields["audio_s"]) for take in takes),

@@ -54,6 +54,9 @@ logger = logging.getLogger(__name__)
 #: Threads beside those for segments, so that a long assembly does not keep the engine waiting.
 NUM_SPARE_THREADS = 2
 
+#: Threads of a process without an engine: one interpreter assembles no faster with more, and waits for S3 meanwhile.
+NUM_CPU_THREADS = 4
+
 #: Engines that any worker can load in seconds without a GPU.
 _SMALL_ENGINES = (EngineName.TONE, EngineName.DRAFT)
 
@@ -99,7 +102,7 @@ class WorkerProcess:
             return self._settings.concurrency
         primary = self._engines.primary
         if primary is None:
-            return (os.cpu_count() or 1) + NUM_SPARE_THREADS
+            return NUM_CPU_THREADS
         return 2 * primary.num_slots + (NUM_SPARE_THREADS if self._settings.role is Role.ALL else 0)
 
     def start(self) -> None:

@@ -35,7 +35,9 @@ class WorkerSettings(Settings):
     require_lock: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
-    #: Items that the worker holds at once; None: twice the segments that the engine works on, and a few more.
+    #: Processes that split and assemble, beside those of GPUs or with `role` cpu; None: one for every four cores.
+    cpu_processes: Annotated[int, Field(ge=1, le=256)] | None = None
+    #: Items that a process holds at once; None: twice the segments that its engine works on, or four without one.
     concurrency: Annotated[int, Field(ge=1, le=1024)] | None = None
     #: Threads of an engine on the CPU, one segment each.
     num_threads: Annotated[int, Field(ge=1, le=256)] = os.cpu_count() or 1

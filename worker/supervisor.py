@@ -1,4 +1,4 @@
-"""`python -m worker.supervisor`: starts one worker process per GPU, or one without, and replaces those that die.
+"""`python -m worker.supervisor`: starts this machine's worker processes and replaces those that die.
 
 It never loads a model or torch, so that nothing that breaks a worker breaks it. Exit status: 0 after a SIGTERM or
 SIGINT that all processes followed; 8 if a process says that it can never start (settings, models), with no second
@@ -16,18 +16,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final
 
 from producer.contract.errors import ExitCode, SettingsError
-from producer.contract.narration import EngineName
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
 from worker.logs import configure_logging
 from worker.parent import PARENT_VARIABLE, die_with_parent
 from worker.pulse import Pulse, clear_dead, pulse_path
 from worker.settings import WorkerSettings
+from worker.slots import Slot, slots_for
 
 logger = logging.getLogger(__name__)
 
@@ -49,31 +48,6 @@ KILL_AFTER_DRAIN_S: Final = 15.0
 LEFT_S: Final = 5.0
 
 _TICK_S: Final = 0.2
-
-
-@dataclass(slots=True)
-class Slot:
-    """One place for a process: a GPU, or the CPU."""
-
-    name: str
-    #: What its process gets beside our own environment.
-    environment: dict[str, str]
-    process: subprocess.Popen[bytes] | None = None
-    started_s: float = 0.0
-    num_deaths: int = 0
-    #: When the next process may be started.
-    due_s: float = field(default=0.0)
-    #: Process group of the last process that has ended, for as long as something may be left of it.
-    left_group: int | None = None
-
-
-def slots_for(gpus: Sequence[str], role: Role, engine: EngineName) -> list[Slot]:
-    """Return the slots of this machine: one per GPU if the role speaks and the engine may use one, else one."""
-    is_for_gpus = role is not Role.CPU and engine in (EngineName.AUTO, EngineName.CHATTERBOX)
-    prefix = str(os.getpid())
-    if gpus and is_for_gpus:
-        return [Slot(f"{prefix}-gpu{gpu}", {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus]
-    return [Slot(f"{prefix}-cpu", {})]
 
 
 def restart_wait_s(num_deaths: int) -> float:
@@ -149,7 +123,7 @@ class Supervisor:
             env={
                 **self._environment,
                 **slot.environment,
-                "CHATTERQUEUE_ROLE": self._settings.role.value,
+                "CHATTERQUEUE_ROLE": slot.role.value,
                 "CHATTERQUEUE_SLOT": slot.name,
                 PARENT_VARIABLE: str(os.getpid()),
             },
@@ -158,7 +132,7 @@ class Supervisor:
         )
         slot.started_s = time.monotonic()
         # Until the process writes its own: so the health check sees one that never gets that far.
-        starting = Pulse(name=slot.name, pid=slot.process.pid, role=self._settings.role.value)
+        starting = Pulse(name=slot.name, pid=slot.process.pid, role=slot.role.value)
         starting.write(self._settings.heartbeat_dir, slot.name)
         logger.info("process_started", extra={"slot": slot.name, "pid": slot.process.pid})
 
@@ -217,7 +191,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     configure_logging(settings.log_level)
     gpus = [gpu for gpu in arguments.gpus.split(",") if gpu] if arguments.gpus is not None else visible_gpus(os.environ)
-    return Supervisor(slots_for(gpus, settings.role, settings.engine), settings, os.environ).run()
+    slots = slots_for(gpus, settings.role, settings.engine, num_cpu_processes=settings.cpu_processes)
+    return Supervisor(slots, settings, os.environ).run()
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ import pytest
 from narrating import Farm
 from processes import ROOT, wait_for
 
-from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings
 from producer.contract.status import State
 from producer.stack import EmbeddedStack
+from producer.workers import live_workers
 from worker.errors import ENGINE_FAULT_STATUS
 
 pytestmark = pytest.mark.gpu
@@ -44,15 +44,16 @@ StartWorker = Callable[..., "WorkerLog"]
 
 
 class WorkerLog:
-    """A supervisor with one process, and what both have printed."""
+    """A supervisor with its processes, and what all of them have printed."""
 
     def __init__(self, process: subprocess.Popen[bytes], path: Path) -> None:
         self.process = process
         self.path = path
 
-    def count(self, words: str) -> int:
-        """Return how many lines hold these words."""
-        return sum(words in line for line in self.path.read_text("utf-8", errors="replace").splitlines())
+    def count(self, *words: str) -> int:
+        """Return how many lines hold all of these words."""
+        lines = self.path.read_text("utf-8", errors="replace").splitlines()
+        return sum(all(each in line for each in words) for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def farm(stack: EmbeddedStack, monkeypatch: pytest.MonkeyPatch) -> Farm:
 
 @pytest.fixture
 def start_worker(farm: Farm, checkpoint: Path, tmp_path: Path) -> Iterator[StartWorker]:
-    """Return what starts a supervisor whose process has an accident, unless another one has had it."""
+    """Return what starts a supervisor whose engine has an accident, unless another one has had it."""
     started: list[WorkerLog] = []
 
     def start(accident: str) -> WorkerLog:
@@ -129,12 +130,11 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_until_ready(farm: Farm, *workers: WorkerLog) -> None:
-    key = RedisKeys(farm.settings.redis_prefix).workers()
-
     def are_ready() -> bool:
         for worker in workers:
             assert worker.process.poll() is None, worker.path.read_text("utf-8", errors="replace")[-3_000:]
-        return farm.redis.hlen(key) >= len(workers)
+        speaking = [worker for worker in live_workers(farm.redis, farm.settings) if worker.engine is not None]
+        return len(speaking) >= len(workers)
 
     wait_for(are_ready, f"{len(workers)} workers are ready", timeout_s=READY_S)
 
@@ -168,7 +168,11 @@ def test_a_device_that_breaks_ends_its_process_and_no_segment_is_lost(
     assert broken.count("worker_ends") == 1
     wait_for(lambda: broken.count(f"status={ENGINE_FAULT_STATUS}") == 1, "the process has ended", timeout_s=60)
     assert other.count("process_ended") == 0
-    wait_for(lambda: broken.count("worker_ready") == 2, "another process has taken its place", timeout_s=READY_S)
+    wait_for(
+        lambda: broken.count("worker_ready", "engine=chatterbox") == 2,
+        "another process has taken its place",
+        timeout_s=READY_S,
+    )
     again, _ = narrate_book(farm)  # from the segment cache, by whoever is there
     assert (again.state, again.num_reused) == (State.SUCCEEDED, again.num_segments)
     figures["device-side assert in one of two processes"] = {

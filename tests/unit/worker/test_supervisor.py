@@ -8,27 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from producer.contract.narration import EngineName
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
 from worker.settings import WorkerSettings
-from worker.supervisor import ALARMING_DEATHS, LEFT_S, LONGEST_WAIT_S, Supervisor, restart_wait_s, slots_for
-
-
-@pytest.mark.parametrize(
-    ("gpus", "role", "engine", "devices"),
-    [
-        (["0", "1"], Role.GPU, EngineName.AUTO, ["0", "1"]),
-        (["1"], Role.ALL, EngineName.CHATTERBOX, ["1"]),
-        (["0", "1"], Role.CPU, EngineName.AUTO, [None]),
-        (["0", "1"], Role.ALL, EngineName.DRAFT, [None]),
-        ([], Role.ALL, EngineName.AUTO, [None]),
-    ],
-)
-def test_there_is_one_process_per_gpu_that_the_engine_can_use(gpus, role, engine, devices):
-    slots = slots_for(gpus, role, engine)
-    assert [slot.environment.get("CUDA_VISIBLE_DEVICES") for slot in slots] == devices
-    assert len({slot.name for slot in slots}) == len(slots)
+from worker.slots import Slot
+from worker.supervisor import ALARMING_DEATHS, LEFT_S, LONGEST_WAIT_S, Supervisor, restart_wait_s
 
 
 def test_the_wait_before_a_restart_grows_up_to_its_limit():
@@ -69,7 +53,7 @@ def test_a_process_that_keeps_dying_is_started_ever_later_and_said_aloud(tmp_pat
     clock = [0.0]
     monkeypatch.setattr("worker.supervisor.time.monotonic", lambda: clock[0])
     settings = WorkerSettings.load(heartbeat_dir=tmp_path)
-    (slot,) = slots_for([], Role.CPU, EngineName.TONE)
+    slot = Slot("one", Role.CPU, {})
     supervisor = Supervisor([slot], settings, {})
     waits_s = []
     for _ in range(8):
@@ -88,7 +72,7 @@ def test_a_process_that_keeps_dying_is_started_ever_later_and_said_aloud(tmp_pat
 def test_a_process_waits_for_what_the_last_one_left_but_not_for_ever(tmp_path, monkeypatch):
     clock, members, started = [0.0], {77}, []
     monkeypatch.setattr("worker.supervisor.time.monotonic", lambda: clock[0])
-    (slot,) = slots_for([], Role.CPU, EngineName.TONE)
+    slot = Slot("one", Role.CPU, {})
     supervisor = Supervisor([slot], WorkerSettings.load(heartbeat_dir=tmp_path), {})
     monkeypatch.setattr(supervisor, "_start", lambda slot: started.append(clock[0]))
 
