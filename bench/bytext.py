@@ -18,16 +18,16 @@ SMALL_RATE: Final = "0.8"
 
 
 def checkpoint_by_text(directory: Path, *, is_small: bool) -> Path:
-    """Return the folder, after making it if it is not there: 4 GB, or 0.6 GB if it is to be small."""
+    """Return the folder, after making and locking it if it is not there: 4 GB, or 0.6 GB if it is to be small."""
     if (directory / "conds.pt").exists():
         return directory
     building = directory.with_name(f".{directory.name}.building")
     size = [SMALL_RATE, "--small"] if is_small else []
-    subprocess.run(
-        [sys.executable, "bench/full_checkpoint.py", str(building.resolve()), "--by-text", *size],
-        cwd=ROOT,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
-        check=True,
-    )
+    make = ["bench/full_checkpoint.py", str(building.resolve()), "--by-text", *size]
+    # As weights are that were fetched: checked at each start, and never unpickled.
+    lock = ["-m", "producer.cli", "models", "lock", "--model", "english", "--dir", str(building.resolve())]
+    for command in (make, lock):
+        environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+        subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, stdout=sys.stderr, check=True)
     building.rename(directory)
     return directory

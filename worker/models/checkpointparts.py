@@ -6,6 +6,7 @@ The folder has been checked (`checkpoint`). Knows nothing of hashes, of fetching
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -62,8 +63,7 @@ def load_s3gen(directory: Path, files: Parts, device: str | torch.device) -> Any
     from chatterbox.models.s3gen import S3Gen
 
     path = directory / files.s3gen
-    s3gen = S3Gen()
-    return _copy_into(s3gen, path, may_miss=_COMPUTED_TENSORS).to(device).eval()
+    return _copy_into(_undrawn(S3Gen), path, may_miss=_COMPUTED_TENSORS).to(device).eval()
 
 
 def load_voice_encoder(directory: Path, files: Parts, device: str | torch.device) -> Any:
@@ -74,7 +74,8 @@ def load_voice_encoder(directory: Path, files: Parts, device: str | torch.device
     """
     from chatterbox.models.voice_encoder import VoiceEncoder
 
-    return _copy_into(VoiceEncoder(), directory / files.voice_encoder, may_miss=frozenset()).to(device).eval()
+    voice_encoder = _undrawn(VoiceEncoder)
+    return _copy_into(voice_encoder, directory / files.voice_encoder, may_miss=frozenset()).to(device).eval()
 
 
 def load_voice(path: Path, device: str | torch.device, conditionals: Any) -> Any | None:
@@ -101,6 +102,14 @@ def read_tensors(path: Path) -> dict[str, Any]:
         ModelLoadError: the file is cut short or holds more than tensors.
     """
     return load_state(readable(path))
+
+
+def _undrawn(make: Callable[[], Any]) -> Any:
+    """Return a module whose weights hold anything: drawing random ones is half of what making it takes."""
+    from transformers.initialization import no_init_weights
+
+    with no_init_weights():
+        return make()
 
 
 def _copy_into(module: Any, path: Path, *, may_miss: frozenset[str]) -> Any:

@@ -6,6 +6,7 @@ Knows nothing of engines. `from_local` of the classes stays what it is in chatte
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,19 +51,21 @@ def load_locked(
         ModelLoadError: naming each file that is missing or not what the lock says, or what does not fit the model.
         WatermarkError: the watermark is not installed.
     """
-    import worker.models
-
     if precision == "int8":
         require_int8_support(device)  # before gigabytes are hashed
-    model_class = worker.models.ChatterboxTTS if model is ModelName.ENGLISH else worker.models.ChatterboxMultilingualTTS
-    files = open_model(
-        model_dir,
-        model,
-        prequantized_format=_prequantized_format() if precision == "int8" else None,
-        verification=verification,
-        cache_dir=cache_dir,
-        is_lock_required=is_lock_required,
-    )
+    # Hashing takes seconds without the interpreter, importing chatterbox-tts takes ten with it: side by side.
+    with ThreadPoolExecutor(1, thread_name_prefix="open-model") as opener:
+        opening = opener.submit(
+            open_model,
+            model_dir,
+            model,
+            prequantized_format=_prequantized_format() if precision == "int8" else None,
+            verification=verification,
+            cache_dir=cache_dir,
+            is_lock_required=is_lock_required,
+        )
+        model_class = _class_of(model)
+        files = opening.result()
     names = replace(
         model_class.files,
         s3gen=files.s3gen.name,
@@ -80,6 +83,13 @@ def load_locked(
     if precision == "int8" and files.prequantized is None:
         _keep(loaded.t3, files)
     return loaded
+
+
+def _class_of(model: ModelName) -> Any:
+    """Return the class of a model; the first time this imports chatterbox-tts."""
+    import worker.models
+
+    return worker.models.ChatterboxTTS if model is ModelName.ENGLISH else worker.models.ChatterboxMultilingualTTS
 
 
 def _prequantized_format() -> str:
