@@ -5,6 +5,7 @@ Imports no torch before it makes one, and holds none of the settings that an eng
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal, Self
@@ -58,6 +59,9 @@ class ChatterboxMaker:
 
     def make(self) -> ServedEngine:
         """Return the engine, not loaded yet; imports torch."""
+        # bitsandbytes has torch compile functions for devices without kernels of its own while it is imported, which
+        # brings in a compiler that nothing else here asks for: three seconds.
+        os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")
         from worker.engine.chatterbox import ChatterboxEngine
         from worker.models.weights import Verification
 

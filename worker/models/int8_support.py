@@ -62,15 +62,24 @@ def require_cuda_device(device: str | torch.device) -> None:
         raise ModelLoadError(reason)
 
 
+def require_bitsandbytes() -> None:
+    """Return if bitsandbytes is installed; does not import it, which takes seconds.
+
+    Raises:
+        ModelLoadError: otherwise.
+    """
+    if importlib.util.find_spec("bitsandbytes") is None:
+        reason = f"int8 needs bitsandbytes, which is not installed: {INSTALL_COMMAND}"
+        raise ModelLoadError(reason)
+
+
 def import_bitsandbytes() -> Any:
     """Return the bitsandbytes module, its message about casts silenced.
 
     Raises:
         ModelLoadError: it is not installed or does not import.
     """
-    if importlib.util.find_spec("bitsandbytes") is None:
-        reason = f"int8 needs bitsandbytes, which is not installed: {INSTALL_COMMAND}"
-        raise ModelLoadError(reason)
+    require_bitsandbytes()
     try:
         bitsandbytes = importlib.import_module("bitsandbytes")
     except (ImportError, OSError, RuntimeError) as exc:
