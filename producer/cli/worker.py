@@ -19,7 +19,7 @@ def worker(
     gpus: Annotated[str | None, typer.Option(help="Numbers of the GPUs to use, such as 0,1; default: all.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print errors as JSON.")] = False,
 ) -> None:
-    """Run workers on this machine: one process per GPU, or one on the CPU. Ctrl-C lets them finish and ends them."""
+    """Run workers on this machine: one process per GPU and some beside them, or one. Ctrl-C lets them finish."""
     del json
     if gpus is not None and not all(number.strip().isdigit() for number in gpus.split(",")):
         raise typer.BadParameter("is no list of numbers such as 0,1", param_hint="--gpus")
