@@ -13,9 +13,7 @@ from handwork import HandFarm
 from ledgerwork import fail_for_good
 
 from producer.audit import Audit, Invariant, Report, Scope
-from producer.cli import main
 from producer.contract.ending import Ending, ending_key
-from producer.contract.errors import ExitCode
 from producer.contract.keys import RedisKeys, audio_key, manifest_key, new_id, plan_key, request_key, takes_key
 from producer.contract.manifest import Manifest
 from producer.contract.narration import AudioFormat
@@ -416,23 +414,3 @@ def test_the_canary_is_found_wherever_it_is(own_farm, settings):
         *(f"{prefix}{name}" for name in ("a", "b", "c", "d", "celery:q")),
         "segments/***.flac",
     }
-
-
-def test_the_command_ends_with_a_code_of_its_own_when_a_promise_is_broken(own_farm, tmp_path, capsys):
-    farm = own_farm
-    narration_id = farm.finish()
-    (tmp_path / "ids.txt").write_text(f"{narration_id}\n")
-    assert main(["audit", "--at-rest", "--acknowledged", str(tmp_path / "ids.txt"), "--decode"]) == ExitCode.OK
-    assert capsys.readouterr().out.startswith("whole: 1 acknowledged")
-    farm.store.delete(manifest_key(narration_id))
-    assert main(["audit", narration_id]) == ExitCode.VIOLATED == 10
-    assert f"I4 {narration_id} manifest.json: its manifest is gone" in capsys.readouterr().out
-    assert main(["audit", "--json"]) == ExitCode.VIOLATED
-    document = json.loads(capsys.readouterr().out)
-    assert (document["is_whole"], document["violations"][0]["invariant"]) == (False, "I4")
-
-
-def test_the_command_refuses_a_file_that_holds_no_ids(tmp_path, settings, capsys):
-    (tmp_path / "ids.txt").write_text("not an id")
-    assert main(["audit", "--acknowledged", str(tmp_path / "ids.txt")]) == ExitCode.INVALID_INPUT
-    assert "narration_id" in capsys.readouterr().err
