@@ -6,19 +6,22 @@ import hashlib
 import os
 import socket
 import stat
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from producer.contract.errors import OutputPathError, StorageUnavailableError
 from producer.contract.settings import Settings
 from producer.storage import ObjectNotFoundError, ObjectStore, StorageRefusedError
-from producer.storage.upload import PART_BYTES
+from producer.storage.upload import MAX_PARTS_UNDER_WAY, PART_BYTES
 
 pytestmark = pytest.mark.integration
 
@@ -88,6 +91,97 @@ def test_an_upload_that_breaks_off_leaves_nothing(store: ObjectStore, settings: 
         interrupted()
     assert store.get("audio") == b"the one before"
     assert uploads_under_way(store, settings) == []
+
+
+class Parts:
+    """Sends the parts of an upload as the client does, the first of them only when it may."""
+
+    def __init__(self, store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun: list[int] = []
+        self.first_may_go = threading.Event()
+        self._send = store._client.upload_part
+        monkeypatch.setattr(store._client, "upload_part", self.send)
+
+    def send(self, **part: Any) -> Any:
+        self.begun.append(part["PartNumber"])
+        if part["PartNumber"] == 1:
+            assert self.first_may_go.wait(30)
+        return self._send(**part)
+
+
+def upload_threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("upload")]
+
+
+def test_parts_are_in_order_when_the_first_one_is_slow(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts(store, monkeypatch)
+    data = os.urandom(4 * PART_BYTES + 1)
+    with store.upload("audio", "audio/mpeg") as upload:
+        upload.write(data[: 2 * PART_BYTES])  # returns while the first one is still on its way
+        parts.first_may_go.set()
+        upload.write(data[2 * PART_BYTES :])
+    assert sorted(parts.begun) == [1, 2, 3, 4, 5]
+    assert store.get("audio") == data
+    assert upload_threads() == []
+
+
+def test_writing_waits_while_too_many_parts_are_under_way(store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = Parts(store, monkeypatch)
+
+    def upload_all() -> None:
+        with store.upload("audio", "audio/mpeg") as upload:
+            for _ in range(5):
+                upload.write(bytes(PART_BYTES))
+
+    writer = threading.Thread(target=upload_all)
+    writer.start()
+    writer.join(0.5)
+    assert len(parts.begun) <= MAX_PARTS_UNDER_WAY
+    parts.first_may_go.set()
+    writer.join(30)
+    assert store.size("audio") == 5 * PART_BYTES
+
+
+@pytest.mark.parametrize("num_parts", [1, 2, 5])
+def test_a_part_that_cannot_be_sent_ends_the_upload(
+    store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch, num_parts: int
+) -> None:
+    def fail(**_: Any) -> None:
+        raise EndpointConnectionError(endpoint_url="http://s3")
+
+    monkeypatch.setattr(store._client, "upload_part", fail)
+    store.put("audio", b"the one before", "audio/mpeg")
+
+    def upload_all() -> None:
+        with store.upload("audio", "audio/mpeg") as upload:
+            for _ in range(num_parts):
+                upload.write(bytes(PART_BYTES))
+
+    with pytest.raises(StorageUnavailableError, match="nothing answers"):
+        upload_all()
+    assert store.get("audio") == b"the one before"
+    assert uploads_under_way(store, settings) == []
+    assert upload_threads() == []
+
+
+def test_an_upload_that_breaks_off_waits_for_the_parts_under_way(
+    store: ObjectStore, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that arrived after the upload was aborted would be refused, or stay in the bucket."""
+    parts = Parts(store, monkeypatch)
+
+    def interrupted() -> None:
+        with store.upload("audio", "audio/mpeg") as upload:
+            upload.write(bytes(PART_BYTES))
+            threading.Timer(0.2, parts.first_may_go.set).start()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert parts.first_may_go.is_set()
+    assert not store.exists("audio")
+    assert uploads_under_way(store, settings) == []
+    assert upload_threads() == []
 
 
 def test_a_download_is_whole_or_not_there(store: ObjectStore, tmp_path: Path) -> None:
