@@ -20,7 +20,7 @@ _FULL_SCALE: Final = np.float32(32_768)
 
 
 class PacketEncoder:
-    """Cuts samples into the frames that the codec wants; each packet it returns is one coded frame."""
+    """Takes samples as they come; each packet it returns is one coded frame."""
 
     def __init__(
         self, codec: str, sample_format: str, sample_rate_hz: int, *, bit_rate: int = 0, options: dict[str, str]
@@ -43,7 +43,6 @@ class PacketEncoder:
             reason = getattr(error, "strerror", None) or str(error)
             raise AssemblyError(f"{codec} cannot be written at {sample_rate_hz} Hz: {reason}") from error
         self.frame_samples = int(self._context.frame_size)
-        self._rest = np.zeros(0, np.int16)
         self._position = 0
 
     @property
@@ -53,26 +52,19 @@ class PacketEncoder:
 
     def encode(self, pcm: NDArray[np.int16]) -> list[bytes]:
         """Return the packets that these samples complete, [num_samples] int16."""
-        samples = np.concatenate([self._rest, pcm])
-        num_whole = len(samples) // self.frame_samples * self.frame_samples
-        packets = []
-        for start in range(0, num_whole, self.frame_samples):
-            packets += self._packets(samples[start : start + self.frame_samples])
-        self._rest = samples[num_whole:]
-        return packets
+        if not len(pcm):
+            return []
+        plane: NDArray[Any] = pcm[np.newaxis, :]
+        if self._sample_format.startswith("flt"):
+            plane = plane / _FULL_SCALE
+        # However long it is: PyAV cuts it into the codec's frames, and keeps the rest for the next one.
+        block = av.AudioFrame.from_ndarray(plane, format=self._sample_format, layout="mono")
+        block.sample_rate = self._rate_hz
+        block.time_base = Fraction(1, self._rate_hz)
+        block.pts = self._position
+        self._position += len(pcm)
+        return [bytes(packet) for packet in self._context.encode(block)]
 
     def flush(self) -> list[bytes]:
         """Return the last packets."""
-        last = self._packets(self._rest) if len(self._rest) else []
-        return last + [bytes(packet) for packet in self._context.encode(None)]
-
-    def _packets(self, samples: NDArray[np.int16]) -> list[bytes]:
-        plane: NDArray[Any] = samples[np.newaxis, :]
-        if self._sample_format.startswith("flt"):
-            plane = plane / _FULL_SCALE
-        frame = av.AudioFrame.from_ndarray(plane, format=self._sample_format, layout="mono")
-        frame.sample_rate = self._rate_hz
-        frame.time_base = Fraction(1, self._rate_hz)
-        frame.pts = self._position
-        self._position += len(samples)
-        return [bytes(packet) for packet in self._context.encode(frame)]
+        return [bytes(packet) for packet in self._context.encode(None)]

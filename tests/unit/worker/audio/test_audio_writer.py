@@ -84,6 +84,18 @@ def test_the_same_samples_make_the_same_bytes(audio_format: AudioFormat) -> None
     assert written(audio_format, pcm) == written(audio_format, pcm)
 
 
+@pytest.mark.parametrize("step", [1_000, 1_024, 100_001])
+@pytest.mark.parametrize("audio_format", ALL)
+def test_it_does_not_matter_how_the_stream_is_cut(audio_format: AudioFormat, step: int) -> None:
+    pcm = speech_like(100_001)
+    sink = WriteOnly()
+    with open_writer(audio_format, RATE_HZ, len(pcm), sink) as writer:
+        for start in range(0, len(pcm), step):
+            writer.write(pcm[start : start + step])
+        writer.write(pcm[:0])
+    assert sink.data == written(audio_format, pcm)
+
+
 @pytest.mark.parametrize("audio_format", ALL)
 def test_the_number_of_samples_has_to_be_as_announced(audio_format: AudioFormat) -> None:
     writer = open_writer(audio_format, RATE_HZ, 1_000, WriteOnly())
