@@ -17,6 +17,9 @@ OVERSAMPLING: Final = 8
 REACH: Final = 16
 #: Samples that a stream's peak is looked for in at once.
 _CELL_SAMPLES: Final = 60
+#: Cells that are oversampled at once: what that makes of them stays in the cache. Measured: 8 ms instead of 12 to 14
+#: for 12 s of noise.
+_CELLS_AT_ONCE: Final = 256
 #: Shape of the window on the ideal interpolator: side lobes of -80 dB.
 _KAISER_BETA: Final = 8.0
 
@@ -49,12 +52,14 @@ def cell_peaks(samples: NDArray[np.float32], cell_samples: int, floor: float) ->
     around = np.concatenate([[magnitudes[:REACH].max()], peaks, [magnitudes[-REACH:].max()]])
     reachable = np.maximum(np.maximum(around[:-2], around[2:]), peaks)
     found = np.flatnonzero(reachable * MAX_OVERSHOOT > floor)
-    if found.size:
-        cells = np.lib.stride_tricks.sliding_window_view(samples, cell_samples + 2 * REACH)[found * cell_samples]
-        # [num_found, cell_samples, 2 * REACH]: for each sample those around the gap that follows it
-        gaps = np.lib.stride_tricks.sliding_window_view(cells, 2 * REACH, axis=1)[:, 1:]
-        between = np.abs(gaps @ _INTERPOLATORS).max(axis=(1, 2))
-        peaks[found] = np.maximum(peaks[found], between)
+    windows = np.lib.stride_tricks.sliding_window_view(samples, cell_samples + 2 * REACH)
+    for start in range(0, len(found), _CELLS_AT_ONCE):
+        some = found[start : start + _CELLS_AT_ONCE]
+        # [num_some, cell_samples, 2 * REACH]: for each sample those around the gap that follows it
+        gaps = np.lib.stride_tricks.sliding_window_view(windows[some * cell_samples], 2 * REACH, axis=1)[:, 1:]
+        between = gaps @ _INTERPOLATORS
+        highest = np.maximum(between.max(axis=(1, 2)), -between.min(axis=(1, 2)))
+        peaks[some] = np.maximum(peaks[some], highest)
     return peaks
 
 
