@@ -1,6 +1,6 @@
 """The finished samples on their way: into the whole, into the file of their chapter, and past the meters.
 
-Knows nothing of takes.
+Each of these has a thread of its own. Knows nothing of takes.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from producer.contract.manifest import AudioObject
 from producer.contract.narration import AudioFormat
 from producer.contract.plan import Plan
 from worker.audio.audiofile import AudioFile, UploadStore
+from worker.audio.branch import Branch
 from worker.audio.chapterfiles import ChapterFiles
 from worker.audio.chapters import chapter_marks, chapter_tags
 from worker.audio.layout import Layout
@@ -50,14 +51,23 @@ class Output:
         self._chapters = ChapterFiles(layout.chapters if kind.has_chapter_files else (), self._open_chapter)
         tags = replace(kind.tags, chapters=chapter_marks(plan, layout))
         self._whole = self._open(audio_key(plan.narration_id, kind.audio_format), layout.num_samples, tags)
+        self._branches = [
+            Branch(self._meter.feed, name="loudness"),
+            Branch(self._peak_meter.feed, name="peak"),
+            Branch(self._whole.write, name="whole"),
+        ]
+        if kind.has_chapter_files:
+            self._branches.append(Branch(self._chapters.write, name="chapters"))
         self._exit = ExitStack()
 
     def write(self, pcm: NDArray[np.int16]) -> None:
-        """Write samples, [num_samples] int16."""
-        self._meter.feed(pcm)
-        self._peak_meter.feed(pcm)
-        self._chapters.write(pcm)
-        self._whole.write(pcm)
+        """Write samples, [num_samples] int16; nobody may change them afterwards.
+
+        Raises:
+            Exception: what went wrong with those before; the `with` block must end.
+        """
+        for branch in self._branches:
+            branch.feed(pcm)
 
     def audio(self) -> AudioObject:
         """Return the file of the whole; after the `with` block."""
@@ -95,8 +105,12 @@ class Output:
         )
 
     def __enter__(self) -> Self:
-        self._exit.enter_context(self._whole)
-        self._exit.enter_context(self._chapters)
+        with ExitStack() as entered:
+            entered.enter_context(self._whole)
+            entered.enter_context(self._chapters)
+            for branch in self._branches:  # they end before the files that they write into
+                entered.enter_context(branch)
+            self._exit = entered.pop_all()
         return self
 
     def __exit__(

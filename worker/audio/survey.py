@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from producer.contract.manifest import TakeFacts
+from worker.audio.branch import Branch
 from worker.audio.forecast import LimiterForecast
 from worker.audio.joining import joined
 from worker.audio.loudness import Measurement
@@ -59,11 +60,12 @@ def survey(
     heard, words = {}, {}
     forecast = LimiterForecast()
     meter = LoudnessMeter(rate_hz, forecast)
-    with closing(usable_takes(source, takes, progress)) as stored_takes:
+    measuring = Branch(meter.feed, name="survey")
+    with measuring, closing(usable_takes(source, takes, progress)) as stored_takes:
         for index, stored in stored_takes:
             heard[index], words[index] = heard_span(stored.samples, rate_hz), stored.words
             if is_measured:
-                meter.feed(joined(stored.samples, heard[index], pauses[index], rate_hz))
+                measuring.feed(joined(stored.samples, heard[index], pauses[index], rate_hz))
     found = Survey(heard, None, words)
     if not is_measured:
         return found
