@@ -17,31 +17,21 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from bench.madeuptakes import TakesInMemory, plan_of, spoken_takes
 from bench.record import write_result
 from producer.contract.loudness import LoudnessTarget
 from producer.contract.manifest import TakeFacts
 from producer.contract.narration import AudioFormat
-from producer.contract.plan import Boundary, Plan, PlanChapter, Segment
+from producer.contract.plan import Plan
 from producer.contract.settings import Settings
 from producer.stack import EmbeddedStack
 from producer.storage import ObjectStore
-from worker.audio import Assembly, Tags, assemble, encode_segment
+from worker.audio import Assembly, Tags, assemble
 from worker.audio.assembly import DEFAULT_LOUDNESS
 from worker.audio.mp3 import BIT_RATE
-from worker.audio.pauses import PAUSES_MS
 
-#: Real speech, said once by the draft voice and repeated; what a codec costs depends on what it is given.
-SENTENCES = (
-    "Mr. Hale had kept the light for thirty-one years, and he had never once let it go out.",
-    "The sea was three and a half miles off, and the wind had turned to the north with a great noise.",
-    "Nobody in the village remembered who had built the tower, or why it stood so far from the harbour.",
-    "She put the lamp on the table, sat down, and began to read aloud from the letter.",
-)
-#: Sentences in a paragraph.
-SENTENCES_PER_PARAGRAPH = 5
-CHAPTERS_PER_HOUR = 12
 CPU_HOURS = 1.0
 MEMORY_HOURS = 10.0
 REPEATS = 3
@@ -58,8 +48,8 @@ def main() -> None:
         _assemble_long(options.ten_hours)
         return
     formats = [AudioFormat(name) for name in options.formats.split(",")]
-    objects, takes = _spoken()
-    plan, of_each = _plan(takes, CPU_HOURS)
+    objects, takes = spoken_takes()
+    plan, of_each = plan_of(takes, CPU_HOURS)
     speeds = {kind.value: _real_time_per_core(plan, of_each, objects, kind) for kind in formats}
     without = {}
     if AudioFormat.WAV in formats:
@@ -80,78 +70,6 @@ def main() -> None:
     figures = ", ".join(f"{name} {speed:.0f}x" for name, speed in (speeds | without).items())
     peaks = ", ".join(f"{name} {figure['peak_rss_mib']} MiB" for name, figure in memory.items())
     sys.stdout.write(f"assembly per core: {figures} real time; peak memory for ten hours: {peaks}. {path}\n")
-
-
-class _Nowhere:
-    """An upload that forgets."""
-
-    size_bytes = 0
-    sha256 = ""
-
-    def write(self, data: bytes) -> int:
-        return len(data)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class _Memory:
-    """Segments in a dictionary, and uploads that forget."""
-
-    def __init__(self, objects: Mapping[str, bytes]) -> None:
-        self._objects = objects
-
-    def get(self, key: str) -> bytes:
-        return self._objects[key]
-
-    def upload(self, _key: str, _content_type: str) -> Any:
-        return _Nowhere()
-
-
-def _spoken() -> tuple[dict[str, bytes], list[TakeFacts]]:
-    from hibari import SAMPLE_RATE, Hibari
-
-    voice = Hibari(threads=1)
-    objects, takes = {}, []
-    for index, sentence in enumerate(SENTENCES):
-        pcm = voice(sentence, seed=0)
-        key = f"segments/{index}.flac"
-        objects[key] = encode_segment(pcm, SAMPLE_RATE)
-        facts = {"num_samples": len(pcm), "sample_rate_hz": SAMPLE_RATE, "seed": 0, "synthesis_s": 0.0, "worker": "-"}
-        takes.append(TakeFacts(key=key, is_reused=False, **facts))
-    return objects, takes
-
-
-def _plan(takes: list[TakeFacts], hours: float) -> tuple[Plan, dict[int, TakeFacts]]:
-    """Return a plan of about so many hours in even chapters, and the take of each of its segments."""
-    one_s = sum(take.num_samples / take.sample_rate_hz for take in takes) / len(takes)
-    per_chapter = round(3_600 / CHAPTERS_PER_HOUR / (one_s + PAUSES_MS[Boundary.SENTENCE] / 1_000))
-    num_chapters = round(hours * CHAPTERS_PER_HOUR)
-    chapters = tuple(
-        PlanChapter(
-            title=f"Chapter {index + 1}",
-            start=index * per_chapter,
-            end=(index + 1) * per_chapter,
-            first_segment=index * per_chapter,
-            num_segments=per_chapter,
-        )
-        for index in range(num_chapters)
-    )
-    indexes = range(num_chapters * per_chapter)
-    segments = tuple(
-        Segment(index=index, text="x", start=index, end=index + 1, boundary=_boundary(index + 1, per_chapter))
-        for index in indexes
-    )
-    plan = Plan(narration_id="a" * 26, text_sha256="", num_chars=len(segments), segments=segments, chapters=chapters)
-    return plan, {index: takes[index % len(takes)] for index in indexes}
-
-
-def _boundary(next_index: int, per_chapter: int) -> Boundary:
-    if next_index % per_chapter == 0:
-        return Boundary.CHAPTER
-    return Boundary.PARAGRAPH if next_index % SENTENCES_PER_PARAGRAPH == 0 else Boundary.SENTENCE
 
 
 def _assemble(
@@ -183,7 +101,7 @@ def _real_time_per_core(
     speeds = []
     for _ in range(REPEATS):
         begun_s = time.process_time()
-        assembly = _assemble(plan, of_each, _Memory(objects), audio_format, **kind)
+        assembly = _assemble(plan, of_each, TakesInMemory(objects), audio_format, **kind)
         assert assembly.audio is not None
         speeds.append(assembly.audio.duration_s / (time.process_time() - begun_s))
     return round(max(speeds), 1)
@@ -210,7 +128,7 @@ def _memory(
 def _assemble_long(audio_format: AudioFormat) -> None:
     """Assemble ten hours with the environment's S3 server and print what it took."""
     store = ObjectStore.connect(Settings.load(), read_timeout_s=30, max_attempts=4)
-    plan, of_each = _plan([TakeFacts(**take) for take in json.loads(store.get("takes.json"))], MEMORY_HOURS)
+    plan, of_each = plan_of([TakeFacts(**take) for take in json.loads(store.get("takes.json"))], MEMORY_HOURS)
     begun_s, begun_cpu_s = time.perf_counter(), time.process_time()
     assembly = _assemble(plan, of_each, store, audio_format)
     assert assembly.audio is not None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.assembly import SENTENCES
+from bench.madeuptakes import SENTENCES
 from bench.record import write_result
 from producer.contract.narration import AudioFormat
 from worker.audio import ChapterMark, Tags, open_writer
