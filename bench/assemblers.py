@@ -19,7 +19,7 @@ from bench.madeuptakes import TakesInMemory, noise_takes, plan_of
 from bench.record import ROOT, write_result
 from producer.contract.narration import AudioFormat
 from worker.audio import assemble
-from worker.process import SWITCH_INTERVAL_S
+from worker.pool import SWITCH_INTERVAL_S
 
 NUM_THREADS: Final = (1, 2, 4)
 NUM_PROCESSES: Final = (1, 2, 4)

@@ -9,11 +9,9 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
 
 from redis import Redis
 
@@ -58,14 +56,6 @@ NUM_SPARE_THREADS = 2
 
 #: Threads of a process without an engine: one interpreter assembles no faster with more, and waits for S3 meanwhile.
 NUM_CPU_THREADS = 4
-
-#: Seconds after which a thread that computes in Python makes way for one that waits; ten times as many by default. A
-#: segment needs its turn a hundred times, for a moment each, and beside a book that is being split it would wait 5 ms
-#: for each. The two threads of the engine's channel wait behind all of them: with six that do nothing but compute, 18
-#: takes a second came through at 5 ms, 85 at 1 ms and 140 at this, where a GPU makes 30. It costs nothing where nobody
-#: computes for long: as many takes are examined per second of CPU at 1 ms as at 5. Where there is no engine all of them
-#: compute, and nobody waits: assemblies side by side lose a tenth and more by it (`python -m bench.assemblers`).
-SWITCH_INTERVAL_S: Final = 0.0005
 
 #: Engines that any worker can load in seconds without a GPU.
 _SMALL_ENGINES = (EngineName.TONE, EngineName.DRAFT)
@@ -127,18 +117,13 @@ class WorkerProcess:
         clear_dead(settings.heartbeat_dir)
         wait_for_redis(settings)
         store = wait_for_storage(settings, self.concurrency)
-        self._load_engine()
+        begun_s = time.monotonic()
+        self._engines.load_primary()
+        load_s = round(time.monotonic() - begun_s, 2)
+        logger.info("engine_loaded", extra={"engine": self._engine_name, "load_s": load_s})
         messenger = Messenger(producer_app(settings), settings)
         self._install_use_cases(self._ledger_on(patient_redis(settings)), messenger, store)
         self._start_upkeep(quick_redis(settings), messenger)
-
-    def _load_engine(self) -> None:
-        begun_s = time.monotonic()
-        self._engines.load_primary()
-        if self._engines.primary is not None:
-            sys.setswitchinterval(SWITCH_INTERVAL_S)
-        load_s = round(time.monotonic() - begun_s, 2)
-        logger.info("engine_loaded", extra={"engine": self._engine_name, "load_s": load_s})
 
     @property
     def _engine_name(self) -> str | None:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import pytest
 
-from worker.pool import TaskPool
+from worker.pool import SWITCH_INTERVAL_S, TaskPool
 
 
 @pytest.fixture
@@ -54,3 +55,12 @@ def test_the_process_is_told_to_end_when_a_task_cannot_be_acknowledged(pool, sig
 
 def test_a_thread_that_cannot_be_ended_is_no_error(pool):
     pool.terminate_job(1, signal.SIGKILL)
+
+
+def test_threads_take_short_turns_once_the_pool_has_started(pool):
+    before_s = sys.getswitchinterval()
+    try:
+        pool.start()
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_INTERVAL_S)
+    finally:
+        sys.setswitchinterval(before_s)
