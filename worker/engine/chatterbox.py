@@ -246,12 +246,16 @@ class ChatterboxEngine:
         return EngineHealth.total(speaker.health() for speaker in speakers)
 
     def close(self, timeout_s: float) -> None:
-        """Take no more segments, wait for those being spoken, let the models go."""
+        """Take no more segments, wait for those being spoken, let the models go.
+
+        A device that failed takes nothing back, and to try ends the process (`worker.engine.batching.failure`).
+        """
         self._is_closed = True
         ends_s = time.monotonic() + timeout_s
         for speaker in self._speakers.values():
             speaker.close(max(0.0, ends_s - time.monotonic()))
-        self._speakers.clear()
+        if not self.health().is_broken:
+            self._speakers.clear()
 
     def _speaker(self, model: ModelName) -> Speaker:
         speaker = self._speakers.get(model)

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Self
+from typing import Final, Self
 
 from producer.contract.errors import ChatterqueueError
 from worker.engine.batching.ports import Device
 from worker.engine.executor import place_of
 from worker.errors import EngineFaultError, GpuMemoryError, SynthesisError
+
+#: Exceptions of a device that failed, for as long as the process lives. The frames in their tracebacks hold pinned
+#: memory. To give that back, torch asks the device for an event; what fails there fails in a destructor, which ends the
+#: process with SIGABRT before those who wait have been told.
+_WRECKAGE: Final[list[BaseException]] = []
+
+
+def keep_wreckage(error: BaseException) -> None:
+    """Let nothing go that the frames of an exception hold; for one after which this process uses no device."""
+    _WRECKAGE.append(error)
 
 
 class Cause(Enum):
@@ -31,7 +41,8 @@ class Failure:
     """An exception reduced to what is needed later.
 
     It does not keep the traceback: the frames in it hold the failed call's tensors, and memory that is to be freed
-    would stay in use (torch's FAQ, "My out of memory exception handler can't allocate memory").
+    would stay in use (torch's FAQ, "My out of memory exception handler can't allocate memory"). Where the device has
+    failed, nothing is to be freed any more, and it is kept elsewhere.
     """
 
     cause: Cause
@@ -46,6 +57,7 @@ class Failure:
         if device.is_out_of_memory(raised):
             return cls(Cause.MEMORY, GpuMemoryError("the GPU's memory is full, even for this segment alone"))
         if device.is_fault(raised):
+            keep_wreckage(raised)
             # Its first line names the fault; the rest is advice of CUDA's.
             return cls(Cause.DEVICE, EngineFaultError(f"the GPU failed: {str(raised).splitlines()[0]}"))
         if isinstance(raised, ChatterqueueError):

@@ -16,6 +16,7 @@ from typing import Final
 
 from worker.engine.batching.decodepolicy import DecodePolicy
 from worker.engine.batching.decoding import Decoding
+from worker.engine.batching.failure import keep_wreckage
 from worker.engine.batching.gauges import Gauges, Rate
 from worker.engine.batching.inflight import InFlight
 from worker.engine.batching.ports import Decoder, Device, Preparation, Renderer
@@ -151,6 +152,7 @@ class BatchingLoop:
 
     def break_down(self, error: BaseException) -> None:
         """Give up, because only a new process can go on: every future fails with `EngineFaultError`, at once."""
+        keep_wreckage(error)
         if not isinstance(error, EngineFaultError):  # a bug of ours, in a stage itself
             error = EngineFaultError(f"a thread of the engine ended: {place_of(error)}")
         utterances = self._in_flight.break_down()

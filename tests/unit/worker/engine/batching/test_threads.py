@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from batchingfakes import (
     FakeDevice,
     FakePreparation,
     FakeRenderer,
+    FullError,
     Gate,
     segment,
     sound_of,
@@ -23,7 +25,7 @@ from batchingfakes import (
 
 from worker.engine.batching.loop import BatchingLoop
 from worker.engine.batching.settling import Sound
-from worker.errors import DrainingError, EngineFaultError
+from worker.errors import DrainingError, EngineFaultError, GpuMemoryError
 
 DEADLINE_S = 20.0
 
@@ -138,6 +140,37 @@ def test_a_fault_fails_all_at_once_and_nothing_is_taken_any_more(start: Start) -
         loop.submit(segment())
     health = loop.health()
     assert (health.is_ready, health.is_broken) == (False, True)
+
+
+class Pinned:
+    """Stands for memory that only a device which works takes back."""
+
+    def __init__(self, let_go: threading.Event) -> None:
+        self._let_go = let_go
+
+    def __del__(self) -> None:
+        self._let_go.set()
+
+
+@pytest.mark.parametrize("where", ["admit", "step", "render"])
+@pytest.mark.parametrize(("kind", "is_let_go"), [(BrokenError, False), (FullError, True)])
+def test_what_a_failed_call_held_is_let_go_unless_the_device_has_failed(
+    start: Start, where: str, kind: type[Exception], is_let_go: bool
+) -> None:
+    let_go = threading.Event()
+
+    def fail(call: str) -> None:
+        if call == where:
+            pinned = Pinned(let_go)
+            raise kind(f"{pinned} was in use")
+
+    loop = start(FakeDecoder(num_slots=2, on_call=fail), FakeRenderer(on_call=fail))
+    outcome = loop.submit(segment()).exception(DEADLINE_S)
+    loop.close(DEADLINE_S)
+    del loop
+    gc.collect()
+    assert isinstance(outcome, GpuMemoryError if is_let_go else EngineFaultError)
+    assert let_go.is_set() is is_let_go
 
 
 def test_a_bug_in_a_stage_itself_keeps_nobody_waiting(start: Start) -> None:
