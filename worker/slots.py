@@ -14,8 +14,8 @@ from typing import Final
 from producer.contract.narration import EngineName
 from producer.contract.routing import Role
 
-#: Cores for each process that splits and assembles, if nobody says how many there are to be. One interpreter assembles
-#: with one core and a half; the others are for the engines, for what encodes takes, and for servers on the same host.
+#: Cores for each process that splits and assembles, if nobody says how many there are to be. One interpreter keeps
+#: up to three cores busy, and assembles twice of what a GPU speaks; engines and servers want some cores too.
 CORES_PER_CPU_PROCESS: Final = 4
 
 
