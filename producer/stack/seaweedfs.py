@@ -58,6 +58,8 @@ def weed_command(weed: Path, *, folder: Path, ports: Mapping[str, int]) -> list[
     - `disableHttp`: the filer's own HTTP port would serve every object without asking for credentials.
     - `resumeState=false`: with it, reads fail for seconds after a restart.
     - `volumeSizeLimitMB=64`: each bucket takes volumes of its own; small ones leave room for many buckets.
+    - `idleTimeout=3`: connections between its parts that nothing was ever asked on keep it from ending until they are
+      closed, which takes 30 s by itself. Clients may be as slow as they like: it holds what they read and write.
     - `autoCreateBucket=false`, `allowDeleteBucketNotEmpty=false`: a wrong bucket name is an error, as on AWS.
     """
     return [
@@ -76,6 +78,7 @@ def weed_command(weed: Path, *, folder: Path, ports: Mapping[str, int]) -> list[
         "-master.telemetry=false",
         "-master.resumeState=false",
         "-master.volumeSizeLimitMB=64",
+        "-idleTimeout=3",
         "-s3.autoCreateBucket=false",
         "-s3.allowDeleteBucketNotEmpty=false",
     ]

@@ -7,6 +7,7 @@ import signal
 import socket
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import boto3
@@ -19,6 +20,7 @@ from processes import descendants, is_alive, send_signal, start_script, wait_for
 from producer.contract.errors import StackError
 from producer.contract.settings import Settings
 from producer.stack import EmbeddedStack
+from producer.stack.seaweedfs import BUCKET
 
 pytestmark = pytest.mark.integration
 
@@ -211,3 +213,17 @@ def test_its_worker_ends_with_the_owner_too(tmp_path):
         send_signal(owner.pid, signal.SIGKILL)
 
     wait_for(lambda: not any(map(is_alive, below)), "servers and worker are gone", timeout_s=60)
+
+
+def test_the_s3_server_ends_by_itself_after_many_connections_at_once(tmp_path):
+    """It would otherwise be killed when its time of grace is over, and whoever waits for the stack waits with it."""
+    with EmbeddedStack(tmp_path) as stack:
+        client = s3_client(stack.environment())
+        data = os.urandom(400_000)
+
+        def put(number: int) -> None:
+            client.put_object(Bucket=BUCKET, Key=f"many/{number}", Body=data)
+
+        with ThreadPoolExecutor(16) as pool:
+            list(pool.map(put, range(400)))
+    assert "Shut down successfully" in (tmp_path / "logs" / "s3.log").read_text()
