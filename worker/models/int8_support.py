@@ -38,8 +38,18 @@ def require_int8_support(device: str | torch.device) -> None:
     Raises:
         ModelLoadError: the device is not CUDA, there is no GPU, bitsandbytes is missing or has no CUDA library.
     """
-    require_cuda_device(device)
+    require_int8_parts(device)
     require_cuda_library(import_bitsandbytes())
+
+
+def require_int8_parts(device: str | torch.device) -> None:
+    """Return if there is a GPU and bitsandbytes is installed; asked at once, where importing it takes seconds.
+
+    Raises:
+        ModelLoadError: otherwise.
+    """
+    require_cuda_device(device)
+    require_bitsandbytes()
 
 
 def require_cuda_device(device: str | torch.device) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from producer.contract.narration import ModelName
 from worker.errors import FetchBusyError
-from worker.models.int8_support import require_bitsandbytes, require_cuda_device, require_int8_support
+from worker.models.int8_support import require_int8_parts
 from worker.models.prequantized import FORMAT, save_quantized_t3
 from worker.models.weights import ModelFiles, Verification, open_model
 
@@ -52,8 +52,7 @@ def load_locked(
         WatermarkError: the watermark is not installed.
     """
     if precision == "int8":
-        require_cuda_device(device)
-        require_bitsandbytes()
+        require_int8_parts(device)  # before gigabytes are hashed
     # Hashing takes seconds without the interpreter, importing these packages takes ten with it: side by side.
     with ThreadPoolExecutor(1, thread_name_prefix="open-model") as opener:
         opening = opener.submit(
@@ -65,8 +64,6 @@ def load_locked(
             cache_dir=cache_dir,
             is_lock_required=is_lock_required,
         )
-        if precision == "int8":
-            require_int8_support(device)
         model_class = _class_of(model)
         files = opening.result()
     names = replace(
