@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import redis
@@ -14,6 +15,9 @@ from workerprocess import WorkerProcess
 from producer.contract.keys import RedisKeys
 from producer.contract.settings import Settings
 from producer.stack import EmbeddedStack
+
+if TYPE_CHECKING:
+    from auditing import AuditedFarm
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -55,6 +59,16 @@ def store(settings: Settings):
     from producer.storage import ObjectStore
 
     return ObjectStore.connect(settings)
+
+
+@pytest.fixture
+def own_farm(settings: Settings, tmp_path: Path) -> Iterator[AuditedFarm]:
+    """A farm of the test's own, worked by hand, where an audit may look at everything."""
+    from auditing import AuditedFarm
+
+    made = AuditedFarm(settings, tmp_path)
+    yield made
+    made.auditor.close()
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-from handwork import HandFarm
+from auditing import AuditedFarm, audit, broken
 from ledgerwork import fail_for_good
 
-from producer.audit import Audit, Invariant, Report, Scope
+from producer.audit import Invariant
 from producer.contract.ending import Ending, ending_key
 from producer.contract.keys import RedisKeys, audio_key, manifest_key, new_id, plan_key, request_key, takes_key
 from producer.contract.manifest import Manifest
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def shared_farm(stack, tmp_path_factory) -> Iterator[HandFarm]:
+def shared_farm(stack, tmp_path_factory) -> Iterator[AuditedFarm]:
     """One farm for all tests that spoil one narration of it; they are about that narration alone."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     with pytest.MonkeyPatch.context() as environment:
@@ -33,14 +32,13 @@ def shared_farm(stack, tmp_path_factory) -> Iterator[HandFarm]:
             environment.setenv(variable, value)
         environment.setenv("CHATTERQUEUE_REDIS_PREFIX", f"{name}:")
         environment.setenv("CHATTERQUEUE_S3_PREFIX", f"{name}/")
-        made = HandFarm(Settings.load(), tmp_path_factory.mktemp("voices"))
-        made.auditor = Audit(made.settings)
+        made = AuditedFarm(Settings.load(), tmp_path_factory.mktemp("voices"))
     yield made
     made.auditor.close()
 
 
 @pytest.fixture
-def farm(shared_farm) -> Iterator[HandFarm]:
+def farm(shared_farm) -> Iterator[AuditedFarm]:
     """The shared farm; what the test has left in its ledger is forgotten."""
     yield shared_farm
     for key in shared_farm.redis.scan_iter(match=f"{shared_farm.settings.redis_prefix}*", count=1_000):
@@ -48,28 +46,8 @@ def farm(shared_farm) -> Iterator[HandFarm]:
 
 
 @pytest.fixture
-def own_farm(settings, tmp_path: Path) -> Iterator[HandFarm]:
-    """A farm of the test's own, where it may look at everything."""
-    made = HandFarm(settings, tmp_path)
-    made.auditor = Audit(settings)
-    yield made
-    made.auditor.close()
-
-
-@pytest.fixture
 def keys(farm) -> RedisKeys:
     return RedisKeys(farm.settings.redis_prefix)
-
-
-def audit(farm: HandFarm, *narration_ids: str, **scope) -> Report:
-    """Audit some narrations, or all."""
-    return farm.auditor.run(Scope(narration_ids=narration_ids or None, **scope))
-
-
-def broken(report: Report) -> set[tuple[Invariant, str | None]]:
-    """Return what is broken and where."""
-    assert all(violation.text and violation.remedy for violation in report.violations)
-    return {(violation.invariant, violation.item) for violation in report.violations}
 
 
 def test_a_farm_at_work_is_whole(own_farm):
@@ -98,7 +76,7 @@ def test_a_farm_at_rest_is_whole_when_all_has_ended(farm):
     assert report.counts["stored segments"] == 4  # the same text
 
 
-def corrupt_manifest(farm: HandFarm, narration_id: str, change: Callable[[dict], None]) -> None:
+def corrupt_manifest(farm: AuditedFarm, narration_id: str, change: Callable[[dict], None]) -> None:
     document = json.loads(farm.store.get(manifest_key(narration_id)))
     change(document)
     farm.store.put(manifest_key(narration_id), json.dumps(document).encode(), "application/json")
@@ -153,7 +131,7 @@ def test_a_manifest_that_was_changed_is_named(farm, change, expected):
     assert {violation.narration_id for violation in report.violations} == {narration_id}
 
 
-def segment_key_of(farm: HandFarm, narration_id: str, index: int) -> str:
+def segment_key_of(farm: AuditedFarm, narration_id: str, index: int) -> str:
     manifest = Manifest.model_validate_json(farm.store.get(manifest_key(narration_id)))
     key = manifest.segments[index].key
     assert key is not None
@@ -356,61 +334,3 @@ def test_a_history_that_tells_another_story_is_named(farm):
     ]
     farm.store.put(takes_key(narration_id), b"".join(kept), "application/x-ndjson")
     assert broken(audit(farm, narration_id)) == {(Invariant.ONE_TAKE_EACH, "2")}
-
-
-def test_objects_that_belong_to_nothing_are_named_after_the_grace(own_farm):
-    farm = own_farm
-    narration_id, nobody = farm.finish(), new_id()
-    orphans = [
-        f"narrations/{narration_id}/notes.txt",
-        audio_key(narration_id, AudioFormat.MP3),
-        request_key(nobody),
-        "narrations/readme.txt",
-    ]
-    for key in orphans:
-        farm.store.put(key, b"x", "text/plain")
-    assert audit(farm).is_whole
-    assert broken(audit(farm, grace_s=0.0)) == {(Invariant.NO_ORPHANS, key) for key in orphans}
-
-
-def test_an_upload_that_nobody_finishes_is_named(own_farm):
-    farm = own_farm
-    with farm.store.upload("narrations/x/audio.wav", "audio/wav") as upload:
-        upload.write(bytes(9 * 1024 * 1024))
-        assert audit(farm).is_whole
-        report = audit(farm, grace_s=0.0)
-        assert broken(report) == {(Invariant.NO_BROKEN_UPLOADS, "narrations/x/audio.wav")}
-        upload.abort()
-    farm.store.delete("narrations/x/audio.wav")
-    assert audit(farm, grace_s=0.0).is_whole
-
-
-def test_keys_without_a_record_are_named(own_farm):
-    farm, keys = own_farm, RedisKeys(own_farm.settings.redis_prefix)
-    nobody = new_id()
-    farm.redis.rpush(keys.log(nobody), "{}")
-    farm.redis.zadd(keys.active(), {nobody: 1})
-    farm.redis.zadd(keys.batch(nobody), {nobody: 1})
-    assert broken(audit(farm)) == {
-        (Invariant.NO_LEAKS, keys.log(nobody)),
-        (Invariant.NO_LEAKS, keys.active()),
-        (Invariant.NO_LEAKS, keys.batch(nobody)),
-    }
-
-
-def test_the_canary_is_found_wherever_it_is(own_farm, settings):
-    farm = own_farm
-    farm.begin()
-    assert audit(farm, canary="cuckoo").is_whole
-    prefix = settings.redis_prefix
-    farm.redis.set(f"{prefix}a", "the cuckoo sings")
-    farm.redis.hset(f"{prefix}b", "cuckoo", "1")
-    farm.redis.zadd(f"{prefix}c", {"cuckoo": 1})
-    farm.redis.sadd(f"{prefix}d", "cuckoo")
-    farm.redis.rpush(f"{prefix}celery:q", json.dumps({"body": "eyJhIjogImN1Y2tvbyJ9"}))
-    farm.store.put("segments/cuckoo.flac", b"x", "audio/flac")
-    report = audit(farm, canary="cuckoo")
-    assert {item for invariant, item in broken(report) if invariant is Invariant.NO_SECRETS} == {
-        *(f"{prefix}{name}" for name in ("a", "b", "c", "d", "celery:q")),
-        "segments/***.flac",
-    }
