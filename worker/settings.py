@@ -28,8 +28,8 @@ class WorkerSettings(Settings):
     #: Folder with the checkpoint files of chatterbox-tts, English, multilingual or both.
     model_dir: Path | None = None
     #: How a start checks locked weights: `full` hashes every byte that it reads, `stamp` only what has changed since.
-    #: Full by default: it costs 1 to 2 s of a start that takes 15 and more, it alone finds a disk that rots, and the
-    #: stamps cannot be kept in a folder that is mounted read-only, as it should be.
+    #: Full by default: it is done while packages are imported, which takes longer unless the disk is slow; it alone
+    #: finds a disk that rots, and the stamps cannot be kept in a folder that is mounted read-only, as it should be.
     verification: Literal["full", "stamp"] = "full"
     #: Refuse weights without a lock; else they are loaded, with a warning.
     require_lock: bool = False

@@ -53,7 +53,7 @@ def load_locked(
     """
     if precision == "int8":
         require_int8_parts(device)  # before gigabytes are hashed
-    # Hashing takes seconds without the interpreter, importing these packages takes ten with it: side by side.
+    # Hashing takes seconds without the interpreter, importing chatterbox-tts takes more with it: side by side.
     with ThreadPoolExecutor(1, thread_name_prefix="open-model") as opener:
         opening = opener.submit(
             open_model,
