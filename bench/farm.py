@@ -11,7 +11,6 @@ from pathlib import Path
 
 from producer import Client
 from producer.connection import connect_redis
-from producer.contract.routing import Role
 from producer.contract.settings import Settings
 from producer.contract.status import NarrationStatus
 from producer.stack import EmbeddedStack
@@ -22,14 +21,14 @@ READY_S = 300.0
 
 
 @contextmanager
-def farm(num_workers: int, environment: Mapping[str, str], *, role: str = "all") -> Iterator[Client]:
+def farm(num_workers: int, environment: Mapping[str, str]) -> Iterator[Client]:
     """Run a stack with workers that are ready, each a process of its own; everything is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedStack(Path(folder)) as stack:
         os.environ.update(stack.environment())
         for index in range(num_workers):
             beat = {"CHATTERQUEUE_HEARTBEAT_DIR": f"{folder}/heartbeat-{index}"}
-            stack.start_worker(role, environment={**environment, **beat})
-        _wait_until_ready(stack, num_workers, role=role)
+            stack.start_worker(environment={**environment, **beat})
+        _wait_until_ready(stack, num_workers)
         yield Client()
 
 
@@ -51,14 +50,13 @@ def gpu_farm(gpus: Sequence[str], environment: Mapping[str, str], *, folder: Pat
             yield client
 
 
-def _wait_until_ready(stack: EmbeddedStack, num_workers: int, *, role: str = "all") -> None:
-    """Wait for so many workers that speak, or that do what else their role is."""
+def _wait_until_ready(stack: EmbeddedStack, num_workers: int) -> None:
+    """Wait for so many workers that speak; others may be beside them."""
     settings = Settings.load()
     deadline_s = time.monotonic() + READY_S
     with connect_redis(settings) as redis:
         while True:
-            workers = live_workers(redis, settings)
-            if sum(worker.engine is not None or role == Role.CPU for worker in workers) >= num_workers:
+            if sum(worker.engine is not None for worker in live_workers(redis, settings)) >= num_workers:
                 return
             stack.check()
             if time.monotonic() > deadline_s:
