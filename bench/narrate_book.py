@@ -113,6 +113,7 @@ def speed(measured: dict[str, Any], events: list[LogEvent]) -> dict[str, Any]:
     told = measured["told"]
     ready_s = min(event.at_s for event in events if event.name == "worker_ready" and event.fields["engine"])
     finished_s = max(event.at_s for event in events if event.name == "narration_finished")
+    stopped_s = max(event.at_s for event in events if event.name == "worker_stopped")
     takes = [event for event in events if event.name == "take_finished"]
     last_take_s = max(event.at_s for event in takes)
     speech_s = sum(event.fields["audio_s"] for event in takes)
@@ -128,7 +129,8 @@ def speed(measured: dict[str, Any], events: list[LogEvent]) -> dict[str, Any]:
         "speaking_s": round(speaking_s, 1),
         "assembling_s": round(finished_s - last_take_s, 1),
         "fetching_s": round(measured["told_s"] - finished_s, 1),
-        "ending_s": round(measured["ended_s"] - measured["told_s"], 1),
+        "ending_workers_s": round(stopped_s - measured["told_s"], 1),
+        "ending_servers_s": round(measured["ended_s"] - stopped_s, 1),
         "x_real_time": round(speech_s / wall_s, 1),
         "x_real_time_while_speaking": round(speech_s / speaking_s, 1),
         "steady_x_real_time": steady_rate((take.at_s, take.fields["audio_s"]) for take in takes),

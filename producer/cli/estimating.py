@@ -13,8 +13,8 @@ from producer.cli.words import clock_time
 if TYPE_CHECKING:
     from producer.documents import Estimate
 
-#: Seconds of speech that one H200 makes in a second in int8, of `bench/results/throughput.json`.
-GPU_SPEED: Final = 345.0
+#: Seconds of speech that a farm with one H200 makes in a second in int8, of `bench/results/scaling.json`.
+GPU_SPEED: Final = 344.0
 #: The draft voice on two cores, of `bench/results/pipeline.json`.
 DRAFT_SPEED: Final = 67.0
 
