@@ -30,6 +30,10 @@ class Slot:
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     num_deaths: int = 0
+    #: Whether the process has taken work, or could have.
+    was_ready: bool = False
+    #: Processes in a row that ended without having been ready.
+    num_failed_starts: int = 0
     #: When the next process may be started.
     due_s: float = field(default=0.0)
     #: Process group of the last process that has ended, for as long as something may be left of it.

@@ -2,7 +2,7 @@
 
 It never loads a model or torch, so that nothing that breaks a worker breaks it. Exit status: 0 after a SIGTERM or
 SIGINT that all processes followed; 8 if a process says that it can never start (settings, models), with no second
-try; 1 if a process had to be killed at the end.
+try, or if too many in a row never became ready; 1 if a process had to be killed at the end.
 """
 
 from __future__ import annotations
@@ -58,10 +58,27 @@ def restart_wait_s(num_deaths: int) -> float:
 class Supervisor:
     """Keeps a process in every slot until it is told to stop."""
 
-    def __init__(self, slots: Sequence[Slot], settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        settings: WorkerSettings,
+        environment: Mapping[str, str],
+        *,
+        max_failed_starts: int | None = None,
+    ) -> None:
+        """Take what is to be kept running.
+
+        Args:
+            slots: one for each process.
+            settings: of this machine's workers.
+            environment: of the processes, beside what their slot adds.
+            max_failed_starts: processes of a slot that may end in a row without having been ready; None: any number,
+                for a farm, which heals by itself when whatever was wrong with the machine is mended.
+        """
         self._slots = slots
         self._settings = settings
         self._environment = dict(environment)
+        self._max_failed_starts = max_failed_starts
         self._is_stopping = False
 
     def run(self) -> int:
@@ -72,12 +89,22 @@ class Supervisor:
         logger.info("supervisor_started", extra={"slots": ",".join(slot.name for slot in self._slots)})
         while not self._is_stopping:
             for slot in self._slots:
-                if self._tend(slot) == ExitCode.CONFIGURATION:
-                    logger.critical("supervisor_gives_up", extra={"slot": slot.name, "why": "see worker_cannot_start"})
+                status = self._tend(slot)
+                why = None if status is None else self._why_give_up(slot, status)
+                if why is not None:
+                    logger.critical("supervisor_gives_up", extra={"slot": slot.name, "why": why})
                     self._stop_all()
                     return ExitCode.CONFIGURATION
             time.sleep(_TICK_S)
         return self._stop_all()
+
+    def _why_give_up(self, slot: Slot, status: int) -> str | None:
+        """Return why another process makes no sense after one that ended with this status, or None."""
+        if status == ExitCode.CONFIGURATION:
+            return "see worker_cannot_start"
+        if self._max_failed_starts is not None and slot.num_failed_starts >= self._max_failed_starts:
+            return f"{slot.num_failed_starts} processes in a row ended before they were ready"
+        return None
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         self._is_stopping = True
@@ -91,8 +118,9 @@ class Supervisor:
             return None
         status = slot.process.poll()
         if status is None:
-            self._end_if_stuck(slot, slot.process)
+            self._look_at_pulse(slot, slot.process)
             return None
+        slot.num_failed_starts = 0 if slot.was_ready else slot.num_failed_starts + 1
         lived_s = now_s - slot.started_s
         slot.left_group, slot.process = slot.process.pid, None
         slot.num_deaths = 1 if lived_s >= HEALTHY_S else slot.num_deaths + 1
@@ -104,8 +132,8 @@ class Supervisor:
         logger.log(level, "process_ended", extra={**fields, "num_deaths": slot.num_deaths})
         return status
 
-    def _end_if_stuck(self, slot: Slot, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process whose engine hangs: nothing inside it can.
+    def _look_at_pulse(self, slot: Slot, process: subprocess.Popen[bytes]) -> None:
+        """Note that a process is ready, and kill one whose engine hangs: nothing inside it can.
 
         Not by SIGTERM: a drain would refund the attempt, and what made the engine hang would come back for ever.
         """
@@ -113,7 +141,10 @@ class Supervisor:
             pulse = Pulse.from_json(pulse_path(self._settings.heartbeat_dir, slot.name).read_bytes())
         except (OSError, ValueError):
             return
-        if pulse.pid == process.pid and pulse.stalled_s > self._settings.stalled_after_s:
+        if pulse.pid != process.pid:
+            return
+        slot.was_ready = slot.was_ready or pulse.is_ready
+        if pulse.stalled_s > self._settings.stalled_after_s:
             logger.critical("process_stuck", extra={"slot": slot.name, "stalled_s": pulse.stalled_s})
             process.kill()
 
@@ -130,7 +161,7 @@ class Supervisor:
             stdin=subprocess.DEVNULL,
             start_new_session=True,  # Ctrl-C is ours to pass on, once
         )
-        slot.started_s = time.monotonic()
+        slot.started_s, slot.was_ready = time.monotonic(), False
         # Until the process writes its own: so the health check sees one that never gets that far.
         starting = Pulse(name=slot.name, pid=slot.process.pid, role=slot.role.value)
         starting.write(self._settings.heartbeat_dir, slot.name)
@@ -176,6 +207,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         "--role", choices=[role.value for role in Role], help="which queues to read (CHATTERQUEUE_ROLE)"
     )
     parser.add_argument("--gpus", help="GPUs to use, as CUDA numbers them: 0,1; all that are there if not given")
+    parser.add_argument(
+        "--max-failed-starts", type=int, help="give up after so many processes in a row that never were ready"
+    )
     return parser.parse_args(argv)
 
 
@@ -192,7 +226,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     configure_logging(settings.log_level)
     gpus = [gpu for gpu in arguments.gpus.split(",") if gpu] if arguments.gpus is not None else visible_gpus(os.environ)
     slots = slots_for(gpus, settings.role, settings.engine, num_cpu_processes=settings.cpu_processes)
-    return Supervisor(slots, settings, os.environ).run()
+    return Supervisor(slots, settings, os.environ, max_failed_starts=arguments.max_failed_starts).run()
 
 
 if __name__ == "__main__":

@@ -9,10 +9,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from producer.contract.errors import StackError
 from producer.extras import require_extra
 from producer.stack import EmbeddedStack
+
+#: Starts of a worker process that may fail in a row before the command does. On a farm it would be tried for ever;
+#: here somebody sits and waits.
+MAX_FAILED_STARTS: Final = 3
 
 
 @contextmanager
@@ -33,7 +38,11 @@ def local_stack(data_dir: Path, *, engine: str | None = None, has_worker: bool =
     with EmbeddedStack(data_dir) as stack:
         os.environ.update(stack.environment())  # boto3 reads its credentials there
         if has_worker:
-            stack.start_worker("all", environment={"CHATTERQUEUE_ENGINE": engine} if engine else None)
+            stack.start_worker(
+                "all",
+                *("--max-failed-starts", str(MAX_FAILED_STARTS)),
+                environment={"CHATTERQUEUE_ENGINE": engine} if engine else None,
+            )
         try:
             yield stack
         except StackError:

@@ -112,6 +112,18 @@ def test_a_worker_that_cannot_start_ends_the_narration_with_the_end_of_its_log(s
     assert "Traceback" not in command.err.splitlines()[0]
 
 
+def test_a_worker_that_dies_at_each_start_ends_the_narration_too(start, tmp_path: Path):
+    """In an installation that lacks a package, say. A farm would try for ever; here somebody sits and waits."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sentencex.py").write_text("raise ModuleNotFoundError('no sentencex here')\n", encoding="utf-8")
+    command = start("narrate text.txt --local --engine tone", PYTHONPATH=os.pathsep.join([str(broken), str(ROOT)]))
+    assert command.end() == ExitCode.CONFIGURATION
+    assert "no sentencex here" in command.err
+    assert "supervisor_gives_up" in command.err
+    assert "the same command goes on from there" in command.err
+
+
 def test_up_prints_an_environment_that_works_and_stops_all_on_ctrl_c(start, tmp_path: Path):
     place = tmp_path / "place"
     up = start("up --engine tone")

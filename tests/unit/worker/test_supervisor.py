@@ -10,6 +10,7 @@ import pytest
 
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
+from worker.pulse import Pulse, pulse_path
 from worker.settings import WorkerSettings
 from worker.slots import Slot
 from worker.supervisor import ALARMING_DEATHS, LEFT_S, LONGEST_WAIT_S, Supervisor, restart_wait_s
@@ -96,3 +97,24 @@ def test_a_process_waits_for_what_the_last_one_left_but_not_for_ever(tmp_path, m
         assert started == [clock[0]]
         started.clear()
         members.add(77)
+
+
+def test_it_gives_up_after_so_many_failed_starts_if_it_is_told_to(tmp_path):
+    settings = WorkerSettings.load(heartbeat_dir=tmp_path)
+    slot = Slot("one", Role.CPU, {})
+    patient, impatient = (Supervisor([slot], settings, {}, max_failed_starts=number) for number in (None, 2))
+
+    def end_one(*, is_ready: bool) -> list[bool]:
+        process = SimpleNamespace(poll=lambda: None, pid=7)
+        slot.process, slot.was_ready = process, False
+        Pulse(name="one", pid=7, role="cpu", is_ready=is_ready).write(tmp_path, "one")
+        assert impatient._tend(slot) is None
+        pulse_path(tmp_path, "one").unlink()  # as a process does that ends in good order
+        process.poll = lambda: 1
+        assert impatient._tend(slot) == 1
+        return [supervisor._why_give_up(slot, 1) is not None for supervisor in (patient, impatient)]
+
+    assert end_one(is_ready=False) == [False, False]
+    assert end_one(is_ready=True) == [False, False]
+    assert end_one(is_ready=False) == [False, False]
+    assert end_one(is_ready=False) == [False, True]
