@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, Final, NoReturn
 
-from producer.contract.errors import Fault, UnreadableInputError
+from producer.contract.errors import UnreadableInputError
+from producer.contract.fault import Fault
 from producer.contract.narration import MAX_TEXT_CHARS
 from producer.narrationset import NarrationSet
 from producer.textfile import STANDARD_INPUT, read_text

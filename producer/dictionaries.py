@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from producer.contract import keys
 from producer.contract.dictionary import Dictionary, DictionaryVersion, Rules
-from producer.contract.errors import Fault, InvalidDictionaryError, MalformedMessageError, UnknownDictionaryError
+from producer.contract.errors import InvalidDictionaryError, MalformedMessageError, UnknownDictionaryError
+from producer.contract.fault import Fault
 from producer.contract.narration import VOICE_NAME, DictionaryReference
 from producer.storage import ObjectNotFoundError, ObjectStore
 

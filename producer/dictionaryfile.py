@@ -17,7 +17,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from producer.contract.dictionary import MAX_RULES, Rule, Rules
-from producer.contract.errors import Fault, InvalidDictionaryError, UnreadableInputError
+from producer.contract.errors import InvalidDictionaryError, UnreadableInputError
+from producer.contract.fault import Fault
 from producer.contract.narration import faults_of
 from producer.textfile import decode_text, read_bytes
 

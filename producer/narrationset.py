@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
-from producer.contract.errors import Fault, InvalidBatchError, InvalidNarrationError
+from producer.contract.errors import InvalidBatchError, InvalidNarrationError
+from producer.contract.fault import Fault
 from producer.contract.narration import Narration
 
 #: Narrations in one set; more are several sets.

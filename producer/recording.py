@@ -10,7 +10,8 @@ import hashlib
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from producer.contract.errors import Fault, InvalidVoiceError
+from producer.contract.errors import InvalidVoiceError
+from producer.contract.fault import Fault
 from producer.decoding import Decoded, DecodeLimitError, can_decode, decode, refuse_other_formats
 from producer.voicecheck import (
     MAX_CHANNELS,

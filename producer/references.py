@@ -11,7 +11,6 @@ from typing import Final, TypedDict
 
 from producer.contract.errors import (
     ChatterqueueError,
-    Fault,
     InvalidNarrationError,
     TooManyVoicesError,
     UnknownCoverError,
@@ -19,6 +18,7 @@ from producer.contract.errors import (
     UnknownVoiceError,
     VoiceForbiddenError,
 )
+from producer.contract.fault import Fault
 from producer.contract.markup import voices_named
 from producer.contract.narration import DEFAULT_VOICE, DictionaryReference, Narration
 from producer.services import Services

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from producer.contract import keys
 from producer.contract.errors import (
     ChatterqueueError,
-    Fault,
     IdempotencyConflictError,
     QueueUnavailableError,
     StorageUnavailableError,
 )
+from producer.contract.fault import Fault
 from producer.contract.narration import Narration, NarrationRequest
 from producer.narrationset import NarrationSet
 from producer.references import References

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from producer.contract.errors import Fault
+from producer.contract.fault import Fault
 from producer.listening import HEARD_S, Sound
 
 #: Seconds. Chatterbox listens to the first ten; below three a voice is hard to recognise.

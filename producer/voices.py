@@ -16,13 +16,8 @@ from typing import Final
 from pydantic import ValidationError
 
 from producer.contract import keys
-from producer.contract.errors import (
-    Fault,
-    InvalidVoiceError,
-    MalformedMessageError,
-    UnknownVoiceError,
-    VoiceForbiddenError,
-)
+from producer.contract.errors import InvalidVoiceError, MalformedMessageError, UnknownVoiceError, VoiceForbiddenError
+from producer.contract.fault import Fault
 from producer.contract.narration import DEFAULT_VOICE, VOICE_NAME
 from producer.contract.voice import Voice
 from producer.recording import Recording

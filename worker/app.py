@@ -21,7 +21,8 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from producer.contract.errors import ChatterqueueError, ExitCode, SettingsError
+from producer.contract.errors import ChatterqueueError, SettingsError
+from producer.contract.exitcode import ExitCode
 from worker.celeryconfig import celery_settings
 from worker.logs import configure_logging
 from worker.process import WorkerProcess

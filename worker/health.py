@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from producer.contract.errors import ExitCode, SettingsError
+from producer.contract.errors import SettingsError
+from producer.contract.exitcode import ExitCode
 from worker.pulse import Pulse
 from worker.settings import WorkerSettings
 

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import Final
 
-from producer.contract.errors import ExitCode, SettingsError
+from producer.contract.errors import SettingsError
+from producer.contract.exitcode import ExitCode
 from producer.contract.routing import Role
 from worker.gpus import visible_gpus
 from worker.logs import configure_logging

@@ -33,7 +33,8 @@ from producer.cli import (
     voices,
     worker,
 )
-from producer.contract.errors import ChatterqueueError, ExitCode
+from producer.contract.errors import ChatterqueueError
+from producer.contract.exitcode import ExitCode
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug; 2 wrong arguments; 3 the input was refused, nothing was queued; 4 no such narration "

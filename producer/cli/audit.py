@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from producer.cli import options, output
-from producer.contract.errors import ExitCode, UnreadableInputError
+from producer.contract.errors import UnreadableInputError
+from producer.contract.exitcode import ExitCode
 from producer.contract.keys import is_id
 from producer.contract.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from producer.cli import options, output
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.examination import Finding, Grade, examine
 
 _MARKS = {Grade.OK: "ok", Grade.WARNING: "warning", Grade.PROBLEM: "PROBLEM"}

@@ -10,7 +10,8 @@ import typer
 
 from producer.cli import options, output
 from producer.client import Client
-from producer.contract.errors import ExitCode, NarrationFailedError, NarrationNotFoundError, NarrationUnfinishedError
+from producer.contract.errors import NarrationFailedError, NarrationNotFoundError, NarrationUnfinishedError
+from producer.contract.exitcode import ExitCode
 from producer.contract.status import NarrationStatus, State
 from producer.narrationset import MAX_NARRATIONS
 from producer.outputfile import check_output_folder, check_output_path

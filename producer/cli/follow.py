@@ -12,7 +12,8 @@ from producer.cli import options, output
 from producer.cli.progress import IdleNote, ProgressView
 from producer.cli.tables import chapter_table, status_document, status_table
 from producer.client import Client
-from producer.contract.errors import ExitCode, NarrationNotFoundError
+from producer.contract.errors import NarrationNotFoundError
+from producer.contract.exitcode import ExitCode
 from producer.contract.status import NarrationStatus, State
 
 

@@ -22,7 +22,8 @@ from producer.cli.tables import status_document
 from producer.cli.words import clock_time, file_size
 from producer.client import Client
 from producer.contract import keys
-from producer.contract.errors import ChatterqueueError, ExitCode, NarrationFailedError, QueueUnavailableError
+from producer.contract.errors import ChatterqueueError, NarrationFailedError, QueueUnavailableError
+from producer.contract.exitcode import ExitCode
 from producer.contract.narration import AudioFormat, Narration
 from producer.contract.settings import Settings
 from producer.contract.status import STATES_WITH_AUDIO, NarrationStatus, State

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from producer.cli import options, output
-from producer.contract.errors import ExitCode, StackError
+from producer.contract.errors import StackError
+from producer.contract.exitcode import ExitCode
 from producer.contract.settings import Settings
 from producer.extras import require_extra
 from producer.page.settings import DEFAULT_HOST, DEFAULT_PORT, PageSettings

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from producer.cli import options, output
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.contract.settings import Settings
 
 

@@ -12,7 +12,8 @@ from producer.cli.covering import chosen_cover, stored_cover
 from producer.cli.estimating import print_estimates
 from producer.cli.reading import read
 from producer.client import Client
-from producer.contract.errors import Fault, UnreadableInputError
+from producer.contract.errors import UnreadableInputError
+from producer.contract.fault import Fault
 from producer.contract.narration import MAX_TITLE_CHARS
 from producer.contract.routing import Priority
 from producer.job import Batch

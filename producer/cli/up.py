@@ -13,7 +13,8 @@ import typer
 from producer.cli import options, output
 from producer.cli.localstack import local_stack
 from producer.cli.page import open_page
-from producer.contract.errors import ExitCode, SettingsError
+from producer.contract.errors import SettingsError
+from producer.contract.exitcode import ExitCode
 from producer.page.settings import DEFAULT_HOST, DEFAULT_PORT
 from producer.stack import EmbeddedStack
 

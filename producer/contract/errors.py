@@ -35,26 +35,11 @@ Otherwise an error that crosses pickle or Celery's JSON comes back as a bare `Ex
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from enum import IntEnum
+from dataclasses import asdict
 from typing import Any, ClassVar
 
-
-class ExitCode(IntEnum):
-    """What the `chatterqueue` command returns to the shell."""
-
-    OK = 0
-    INTERNAL = 1  #: a bug: please report it
-    USAGE = 2  #: wrong arguments on the command line
-    INVALID_INPUT = 3  #: text, parameters, a manifest or a path were refused; nothing was queued
-    NOT_FOUND = 4  #: no such narration or voice
-    UNAVAILABLE = 5  #: Redis or S3 cannot be reached; try again
-    NOT_SUCCEEDED = 6  #: the narration ended as partial, failed, cancelled or expired
-    CONFLICT = 7  #: the idempotency key belongs to other content
-    CONFIGURATION = 8  #: settings, credentials, models or the embedded stack are not usable
-    TIMEOUT = 9  #: still running when the time to wait was over
-    VIOLATED = 10  #: an audit found a promise broken
-    INTERRUPTED = 130  #: Ctrl-C
+from producer.contract.exitcode import ExitCode
+from producer.contract.fault import Fault
 
 
 class ChatterqueueError(Exception):
@@ -67,24 +52,6 @@ class ChatterqueueError(Exception):
     def to_dict(self) -> dict[str, Any]:
         """Return the error as the command line prints it with `--json`."""
         return {"code": self.code, "message": str(self), "is_retryable": self.is_retryable}
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with an input: where, what (a stable code), and a sentence."""
-
-    code: str
-    field: str
-    message: str
-    line: int | None = None
-
-    def __str__(self) -> str:
-        where = f"line {self.line}: " if self.line is not None else ""
-        return (
-            f"{where}{self.field}: {self.message} [{self.code}]"
-            if self.field
-            else f"{where}{self.message} [{self.code}]"
-        )
 
 
 class InvalidInputError(ChatterqueueError):

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from producer.contract.chapter import MAX_CHAPTERS, Chapter
-from producer.contract.errors import Fault, InvalidNarrationError
+from producer.contract.errors import InvalidNarrationError
+from producer.contract.fault import Fault
 from producer.contract.languages import LANGUAGES
 from producer.contract.loudness import LoudnessPreset
 from producer.contract.markup import without_markup

@@ -8,7 +8,7 @@ import pytest
 from handwork import HandFarm
 
 from producer.cli import main
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.contract.keys import manifest_key
 
 pytestmark = pytest.mark.integration

@@ -15,7 +15,7 @@ from speechlike import speechlike_wav
 
 from producer import Client, Narration, Settings
 from producer.cli import main
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.storage import ObjectStore
 from producer.wavfile import write_wav
 

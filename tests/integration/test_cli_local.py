@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from processes import ROOT, descendants, is_alive, send_signal, wait_for
 
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 
 pytestmark = pytest.mark.integration
 

@@ -23,7 +23,7 @@ from hubserver import FakeHub
 from modelscommand import ModelsCommand
 from smallweights import ENGLISH_FILES, MULTILINGUAL_FILES, small_weights, torch_bytes
 
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.contract.narration import ModelName
 from worker.models.store import command, fetching
 from worker.models.weights import open_model

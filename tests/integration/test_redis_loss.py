@@ -13,7 +13,8 @@ from processes import wait_for
 
 from producer.audit import Audit, Scope
 from producer.cli import main
-from producer.contract.errors import ExitCode, QueueUnavailableError
+from producer.contract.errors import QueueUnavailableError
+from producer.contract.exitcode import ExitCode
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.contract.settings import Settings

@@ -12,7 +12,8 @@ from producer import Client, Narration, NarrationUnfinishedError, State
 from producer.cli.application import main
 from producer.connection import connect_redis
 from producer.contract import keys
-from producer.contract.errors import ExitCode, RedoRefusedError
+from producer.contract.errors import RedoRefusedError
+from producer.contract.exitcode import ExitCode
 from producer.contract.manifest import Manifest, ManifestChapter, ManifestSegment
 from producer.contract.narration import NarrationRequest, Redo
 from producer.contract.plan import Boundary, Plan, PlanChapter, Segment

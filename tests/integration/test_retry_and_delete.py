@@ -14,7 +14,8 @@ from producer.cli.application import main
 from producer.connection import connect_redis
 from producer.contract import keys
 from producer.contract.ending import Ending, ending_key, pin_key
-from producer.contract.errors import ExitCode, StorageUnavailableError
+from producer.contract.errors import StorageUnavailableError
+from producer.contract.exitcode import ExitCode
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import NarrationRequest
 from producer.ledger import Ledger

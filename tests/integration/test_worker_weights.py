@@ -16,7 +16,7 @@ from small_checkpoint import BOTH, cached_checkpoint
 from smallweights import ENGLISH_FILES
 from watermarks import watermark_in
 
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.contract.keys import audio_key
 from producer.contract.narration import AudioFormat, EngineName, Narration
 from producer.contract.settings import Settings

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from producer.contract.errors import ChatterqueueError, ExitCode
+from producer.contract.errors import ChatterqueueError
+from producer.contract.exitcode import ExitCode
 from worker.models.comparison import INT8_WITH_OUTLIERS, VARIANTS, Report, compare
 from worker.models.generation import DEFAULT_MAX_SPEECH_TOKENS
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from producer.bulk import read_bulk_file
-from producer.contract.errors import Fault, InvalidBatchError, UnreadableInputError
+from producer.contract.errors import InvalidBatchError, UnreadableInputError
+from producer.contract.fault import Fault
 
 
 def write(folder: Path, *lines: str | bytes) -> Path:

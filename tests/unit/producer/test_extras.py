@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from producer import extras
-from producer.contract.errors import ExitCode, SettingsError
+from producer.contract.errors import SettingsError
+from producer.contract.exitcode import ExitCode
 
 PYPROJECT = Path(__file__).parents[3] / "pyproject.toml"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from producer.contract.errors import Fault, InvalidBatchError
+from producer.contract.errors import InvalidBatchError
+from producer.contract.fault import Fault
 from producer.contract.narration import Narration
 from producer.narrationset import MAX_FAULTS, NarrationSet
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from redis.exceptions import NoPermissionError
 
-from producer.contract.errors import ExitCode, QueueFullError, QueueUnavailableError
+from producer.contract.errors import QueueFullError, QueueUnavailableError
+from producer.contract.exitcode import ExitCode
 from producer.contract.settings import Settings
 from producer.room import wait_for_room
 

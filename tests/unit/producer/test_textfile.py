@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.contract.errors import ExitCode, UnreadableInputError
+from producer.contract.errors import UnreadableInputError
+from producer.contract.exitcode import ExitCode
 from producer.textfile import MAX_TEXT_BYTES, decode_text, read_text
 
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from producer.contract.errors import ChatterqueueError, ExitCode
+from producer.contract.errors import ChatterqueueError
+from producer.contract.exitcode import ExitCode
 from producer.contract.narration import ModelName
 from worker.errors import WeightsMissingError
 from worker.models.store.adoption import lock_as_is

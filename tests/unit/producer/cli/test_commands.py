@@ -10,7 +10,7 @@ import pytest
 
 from producer.cli import main
 from producer.cli.application import _COMMANDS, _VOICE_COMMANDS, EXIT_CODES
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ import pytest
 from epubs import book, saved
 
 from producer.cli.application import main
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 
 from producer import extras
 from producer.cli import main, up
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 
 
 @pytest.fixture(autouse=True)

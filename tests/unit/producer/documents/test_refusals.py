@@ -12,7 +12,8 @@ import epubs
 import pytest
 from epubs import book, package, page, saved
 
-from producer.contract.errors import ExitCode, UnreadableInputError
+from producer.contract.errors import UnreadableInputError
+from producer.contract.exitcode import ExitCode
 from producer.documents import read_document
 
 CONTAINER = epubs.CONTAINER.format(path="OEBPS/book.opf")

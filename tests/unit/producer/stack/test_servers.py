@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.contract.errors import ExitCode, StackError
+from producer.contract.errors import StackError
+from producer.contract.exitcode import ExitCode
 from producer.stack import EmbeddedStack
 from producer.stack.seaweedfs import ROLES, remove_sockets, weed_command, weed_environment
 from producer.stack.valkey import valkey_config

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from smallweights import ENGLISH_FILES, write_weights
 
-from producer.contract.errors import ExitCode
+from producer.contract.exitcode import ExitCode
 from producer.contract.narration import ModelName
 from worker import errors
 from worker.models.store import verification
