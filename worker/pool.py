@@ -20,9 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds after which a thread that computes in Python makes way for one that waits; ten times as many by default. A
 #: segment needs its turn a hundred times, for a moment each, and beside a book that is being split it would wait 5 ms
-#: for each. The two threads of the engine's channel wait behind all of them: with six that do nothing but compute, 18
-#: takes a second came through at 5 ms, 85 at 1 ms and 140 at this, where a GPU makes 30. It costs nothing where nobody
-#: computes for long: as many takes are examined per second of CPU at 1 ms as at 5.
+#: for each. The two threads of the engine's channel wait behind all of them, and let fewer takes through than a GPU
+#: makes. It costs nothing where all of them compute: assemblies are as fast (`python -m bench.assemblers`).
 SWITCH_INTERVAL_S: Final = 0.0005
 
 
