@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -27,12 +26,11 @@ from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.pacedengine import RATE_HZ, Pace
 from bench.pacedworker import pace_to_environment
 from bench.record import write_result
+from bench.stopwatch import SITE, VARIABLE, read_lines, table
 from producer import Client, Narration
 from producer.connection import connect_redis
 from producer.contract.settings import Settings
 from producer.workers import live_workers
-
-SITE: Final = Path(__file__).parent / "pacedsite"
 
 #: Shares of the segments between which is measured: before, the plan is made; behind, the last ones run out.
 FROM_SHARE: Final = 0.1
@@ -129,35 +127,17 @@ def summary(looks: list[Look], notes: list[dict[str, float]], options: argparse.
     }
 
 
-def table(lines: list[dict[str, Any]], looks: list[Look]) -> dict[str, Any]:
-    """Return the CPU milliseconds of each part per segment, over the span that is measured."""
-    first, last = span(looks)
-    early, late = (min(lines, key=lambda line, at_s=look.at_s: abs(line["at_s"] - at_s)) for look in (first, last))
-    num = late["parts"]["complete"][1] - early["parts"]["complete"][1]
-
-    def per_segment(kind: str, value: Callable[[Any], float]) -> dict[str, float]:
-        return {
-            name: round((value(late[kind][name]) - value(early[kind].get(name, [0, 0]))) / num, 3)
-            for name in late[kind]
-        }
-
-    return {
-        "ms_per_segment": per_segment("parts", lambda found: 1000 * found[0]),
-        "calls_per_segment": per_segment("parts", lambda found: found[1]),
-        "thread_ms_per_segment": per_segment("threads", lambda found: 1000 * found[0]),
-    }
-
-
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Speak a book and return the figures."""
-    sound, notes, parts = folder / "sound.npy", folder / "notes.jsonl", folder / "parts.jsonl"
+    sound, notes, parts = folder / "sound.npy", folder / "notes.jsonl", folder / "parts"
     make_sound(sound)
     pace = Pace(options.slots, options.x, sound, notes)
     environment = {
         "CHATTERQUEUE_ENGINE": "draft",
         "CHATTERQUEUE_CACHE_DIR": str(folder / "cache"),
         "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]),
-        **pace_to_environment(pace, parts if options.parts else None),
+        **pace_to_environment(pace),
+        **({VARIABLE: str(parts)} if options.parts else {}),
     }
     text = book(options.seed, num_characters=options.segments * CHARACTERS_PER_SEGMENT)
     with farm(1, environment) as client:
@@ -171,7 +151,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         found = summary(looks, _lines(notes), options)
         found["num_flagged"] = status.num_flagged
         if options.parts:
-            found["parts"] = table(_lines(parts), looks)
+            first, last = span(looks)
+            found["parts"] = table(read_lines(parts), first.at_s, last.at_s)
     return found
 
 
@@ -196,7 +177,9 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=128)
     parser.add_argument("--x", type=float, default=400.0, help="seconds of speech per second that all slots make")
     parser.add_argument("--seed", type=int, default=7, help="of the book")
-    parser.add_argument("--parts", action="store_true", help="measure parts of the worker by thread CPU time")
+    parser.add_argument(
+        "--parts", action="store_true", help="measure parts of the worker: CPU time, and threads within each"
+    )
     parser.add_argument("--profile", metavar="PY_SPY", help="path of py-spy; it samples the worker")
     parser.add_argument("--profile-out", default="feeding.raw")
     parser.add_argument("--profile-s", type=int, default=20)

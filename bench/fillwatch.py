@@ -22,6 +22,8 @@ from producer.workers import live_workers
 #: Seconds between two looks; workers beat every two.
 INTERVAL_S: Final = 1.0
 
+_GAUGES: Final = ("num_slots", "num_slots_used", "num_queued", "num_rendering")
+
 
 class FillWatch:
     """Samples the workers on one embedded stack from a thread of its own, between `with` and its end."""
@@ -29,8 +31,8 @@ class FillWatch:
     def __init__(self, data_dir: Path) -> None:
         """Take the stack's folder; the stack may start later."""
         self._environment_path = data_dir / "environment"
-        #: (seconds since the epoch, segments being decoded, slots), at each look.
-        self._looks: list[tuple[float, float, float]] = []
+        #: Seconds since the epoch and the gauges of all workers together, at each look.
+        self._looks: list[tuple[float, dict[str, float]]] = []
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="fill-watch", daemon=True)
 
@@ -45,12 +47,24 @@ class FillWatch:
         self._thread.join()
 
     def summary(self, from_s: float = 0.0, to_s: float = float("inf")) -> dict[str, Any]:
-        """Return how many slots there were and how many of them spoke, in a span of seconds since the epoch."""
-        looks = [(used, slots) for at_s, used, slots in self._looks if from_s <= at_s <= to_s]
+        """Return how many slots there were, how many of them spoke and what was before and behind them, on the average.
+
+        Args:
+            from_s: look no further back, in seconds since the epoch.
+            to_s: and no further ahead.
+        """
+        looks = [gauges for at_s, gauges in self._looks if from_s <= at_s <= to_s]
+        if not looks:
+            return {"num_slots": 0, "mean_slots_used": None, "most_slots_used": 0}
+        used, queued, rendering = (
+            [gauges[name] for gauges in looks] for name in ("num_slots_used", "num_queued", "num_rendering")
+        )
         return {
-            "num_slots": round(max((slots for _, slots in looks), default=0)),
-            "mean_slots_used": round(statistics.mean(used for used, _ in looks), 1) if looks else None,
-            "most_slots_used": round(max((used for used, _ in looks), default=0)),
+            "num_slots": round(max(gauges["num_slots"] for gauges in looks)),
+            "mean_slots_used": round(statistics.mean(used), 1),
+            "most_slots_used": round(max(used)),
+            "mean_queued": round(statistics.mean(queued), 1),
+            "mean_rendering": round(statistics.mean(rendering), 1),
         }
 
     def _watch(self) -> None:
@@ -71,5 +85,5 @@ class FillWatch:
         with connect_redis(settings) as redis:
             gauges = [worker.gauges for worker in live_workers(redis, settings) if worker.gauges]
         if gauges:
-            totals = [sum(gauge.get(name, 0.0) for gauge in gauges) for name in ("num_slots_used", "num_slots")]
-            self._looks.append((time.time(), totals[0], totals[1]))
+            totals = {name: sum(gauge.get(name, 0.0) for gauge in gauges) for name in _GAUGES}
+            self._looks.append((time.time(), totals))

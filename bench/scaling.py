@@ -29,6 +29,7 @@ from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.record import RESULTS, ROOT, write_result
 from bench.scaling_plot import plot
 from bench.steadyrate import steady_rate
+from bench.stopwatch import SITE, VARIABLE, read_lines, table
 from bench.workerlog import read_events
 from producer import Narration
 from worker.gpus import visible_gpus
@@ -100,7 +101,7 @@ def measure_whole_path(options: argparse.Namespace, num_gpus: int) -> dict[str, 
     with tempfile.TemporaryDirectory(prefix="scaling-") as name, contextlib.ExitStack() as watched:
         folder = Path(name)
         begun_s = time.time()
-        client = watched.enter_context(gpu_farm(gpus, _environment(options), folder=folder))
+        client = watched.enter_context(gpu_farm(gpus, _environment(options, folder), folder=folder))
         watches = [] if options.cpu else [watched.enter_context(GpuWatch(int(gpu))) for gpu in gpus]
         fill = watched.enter_context(FillWatch(folder))
         submitted_s = time.time()
@@ -124,10 +125,15 @@ def measure_whole_path(options: argparse.Namespace, num_gpus: int) -> dict[str, 
             "steady_x_real_time": steady_rate(spoken),
             **fill.summary(submitted_s, last_take_s),
             "gpus": [watch.summary(submitted_s, last_take_s) for watch in watches],
+            **({"parts": table(read_lines(_parts(folder)), submitted_s, last_take_s)} if options.parts else {}),
         }
 
 
-def _environment(options: argparse.Namespace) -> dict[str, str]:
+def _parts(folder: Path) -> Path:
+    return folder / "parts"
+
+
+def _environment(options: argparse.Namespace, folder: Path) -> dict[str, str]:
     environment = {
         "CHATTERQUEUE_ENGINE": "chatterbox",
         "CHATTERQUEUE_MODEL_DIR": str(options.checkpoint.resolve()),
@@ -137,6 +143,9 @@ def _environment(options: argparse.Namespace) -> dict[str, str]:
         environment |= {"CHATTERQUEUE_DEVICE": "cpu", "CHATTERQUEUE_NUM_THREADS": "1"}
     if options.slots:
         environment["CHATTERQUEUE_MAX_SLOTS"] = str(options.slots)
+    if options.parts:
+        search = [str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment |= {VARIABLE: str(_parts(folder)), "PYTHONPATH": os.pathsep.join(search)}
     return environment
 
 
@@ -171,6 +180,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--narration-s", type=float, help="seconds of speech of each narration")
     parser.add_argument("--format", default="flac", choices=["flac", "mp3", "wav"])
     parser.add_argument("--slots", type=int, help="of each engine; as many as fit, if not given")
+    parser.add_argument("--parts", action="store_true", help="say where the threads of a worker process are")
     parser.add_argument("--no-alone", action="store_true", help="leave the engine alone out")
     parser.add_argument("--add", action="store_true", help="to what an earlier call wrote under the same name")
     parser.add_argument("--cpu", action="store_true")

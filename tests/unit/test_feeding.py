@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from madeupvoice import RATE_HZ as VOICE_RATE_HZ
 from madeupvoice import speak
 from processes import wait_for
 
-from bench.feeding import Look, span, summary, table
+from bench.feeding import Look, span, summary
 from bench.pacedengine import RATE_HZ, Pace, PacedEngine, speech_seconds
+from bench.stopwatch import Stopwatch, read_lines, table
 from producer.contract.narration import ModelName, Parameters
 from worker.engine.request import SegmentRequest
 from worker.quality import Examiner
@@ -68,13 +70,34 @@ def test_the_first_and_the_last_tenth_are_no_part_of_the_figures():
     assert found["worker_cpu_ms_per_segment"] == 10.0  # 20, of which the test engine spent half
 
 
-def test_the_parts_are_what_each_segment_of_the_span_took():
-    looks = [Look(at_s=float(num), num_done=num, cpu_s=0.0) for num in range(0, 101, 5)]
+def test_the_parts_are_what_each_segment_of_the_span_took(tmp_path: Path):
     lines = [
-        {"at_s": at_s, "parts": {"complete": [at_s / 1000, at_s]}, "threads": {"MainThread": [at_s / 500, 1]}}
-        for at_s in (10.0, 90.0)
+        {
+            "at_s": at_s,
+            "parts": {"complete": [at_s / 1000, at_s, at_s / 10], "put": [0.0, 2 * at_s, 3 * at_s]},
+            "threads": {"MainThread": [at_s / 500]},
+        }
+        for at_s in (0.0, 10.0, 90.0, 100.0)
     ]
-    found = table(lines, looks)
-    assert found["ms_per_segment"] == {"complete": 1.0}
-    assert found["calls_per_segment"] == {"complete": 1.0}
+    (tmp_path / "1.jsonl").write_text(json.dumps({"at_s": 90.0, "parts": {}, "threads": {}}))
+    (tmp_path / "2.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    found = table(read_lines(tmp_path), from_s=11.0, to_s=89.0)
+    assert found["ms_per_segment"] == {"complete": 1.0, "put": 0.0}
+    assert found["calls_per_segment"] == {"complete": 1.0, "put": 2.0}
+    assert found["mean_threads_within"] == {"complete": 0.1, "put": 3.0}
     assert found["thread_ms_per_segment"] == {"MainThread": 2.0}
+
+
+def test_a_stopwatch_counts_who_waits_too():
+    class Slow:
+        def wait(self) -> str:
+            time.sleep(0.05)
+            return "done"
+
+    watch = Stopwatch()
+    watch.around(Slow, "wait", "a wait")
+    assert Slow().wait() == "done"
+    spent_s, num_calls, within_s = watch.note()["a wait"]
+    assert num_calls == 1
+    assert spent_s < within_s
+    assert within_s >= 0.05
