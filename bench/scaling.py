@@ -1,6 +1,6 @@
 """The whole path with one GPU and with more of the same host, beside the engine alone: `python -m bench.scaling`.
 
-    python -m bench.scaling [CHECKPOINT] [--gpus 1,2,4] [--plot]
+    python -m bench.scaling [CHECKPOINT] [--gpus 1,2,4] [--parts] [--plot]
 
 Narrations are handed in by the producer's client, all at once, go through the embedded Valkey to the processes of one
 `worker --gpus ...`, and end as audio files in the embedded S3 server. The engine alone speaks the same segments with

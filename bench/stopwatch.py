@@ -95,7 +95,7 @@ def table(lines: list[dict[str, Any]], from_s: float, to_s: float) -> dict[str, 
     return {
         "ms_per_segment": per_segment("parts", 0, 1000),
         "calls_per_segment": per_segment("parts", 1, 1),
-        # By Little's law: whoever is here is not in the engine.
+        # By Little's law; whoever is not in `wait` is not in the engine.
         "mean_threads_within": {name: round(value / passed_s, 1) for name, value in more("parts", 2).items()},
         "thread_ms_per_segment": per_segment("threads", 0, 1000),
     }
