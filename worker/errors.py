@@ -40,13 +40,10 @@ ChatterqueueError
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from producer.contract.errors import ChatterqueueError
 from producer.contract.exitcode import ExitCode
-
-#: Exit status of a process whose engine broke. No shell, signal or tool of ours uses it.
-ENGINE_FAULT_STATUS: Final = 86
 
 
 class WorkerStartError(ChatterqueueError):

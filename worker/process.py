@@ -28,7 +28,8 @@ from worker.codec import SegmentCodec
 from worker.engine.protocol import Engine
 from worker.engine.selection import build_engine, choose_engine
 from worker.engineset import EngineSet
-from worker.errors import ENGINE_FAULT_STATUS, EngineUnavailableError
+from worker.errors import EngineUnavailableError
+from worker.exitstatus import ENGINE_FAULT_STATUS
 from worker.handover import hand_over
 from worker.heartbeat import Heartbeat
 from worker.narration.assembling import Assembler

@@ -16,7 +16,7 @@ from engine_conformance import segment
 
 from producer.contract.narration import Parameters
 from worker.engine.request import SegmentRequest, Take
-from worker.errors import ENGINE_FAULT_STATUS
+from worker.exitstatus import ENGINE_FAULT_STATUS
 
 pytestmark = pytest.mark.gpu
 
@@ -109,7 +109,8 @@ from pathlib import Path
 import torch
 from engine_conformance import segment
 from worker.engine.chatterbox import ChatterboxEngine
-from worker.errors import ENGINE_FAULT_STATUS, EngineFaultError
+from worker.errors import EngineFaultError
+from worker.exitstatus import ENGINE_FAULT_STATUS
 
 engine = ChatterboxEngine(Path(sys.argv[1]), cache_dir=Path(sys.argv[2]), device="cuda", max_slots=16)
 engine.load()

@@ -24,7 +24,7 @@ from producer.contract.settings import Settings
 from producer.contract.status import State
 from producer.stack import EmbeddedStack
 from producer.workers import live_workers
-from worker.errors import ENGINE_FAULT_STATUS
+from worker.exitstatus import ENGINE_FAULT_STATUS
 
 pytestmark = pytest.mark.gpu
 

@@ -15,7 +15,7 @@ from processes import ROOT, wait_for
 from producer.contract.keys import RedisKeys
 from producer.contract.narration import Narration
 from producer.contract.status import State
-from worker.errors import ENGINE_FAULT_STATUS
+from worker.exitstatus import ENGINE_FAULT_STATUS
 
 pytestmark = pytest.mark.integration
 
