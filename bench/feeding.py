@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.pacedengine import RATE_HZ, Pace
 from bench.pacedworker import pace_to_environment
 from bench.record import write_result
-from bench.stopwatch import SITE, VARIABLE, read_lines, table
+from bench.stopwatch import VARIABLE, read_lines, site_environment, table
 from producer import Client, Narration
 from producer.connection import connect_redis
 from producer.contract.settings import Settings
@@ -135,7 +134,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     environment = {
         "CHATTERQUEUE_ENGINE": "draft",
         "CHATTERQUEUE_CACHE_DIR": str(folder / "cache"),
-        "PYTHONPATH": os.pathsep.join([str(SITE), os.environ.get("PYTHONPATH", "")]),
+        **site_environment(),
         **pace_to_environment(pace),
         **({VARIABLE: str(parts)} if options.parts else {}),
     }

@@ -29,7 +29,7 @@ from bench.madeupbook import CHARACTERS_PER_S, book
 from bench.record import RESULTS, ROOT, write_result
 from bench.scaling_plot import plot
 from bench.steadyrate import steady_rate
-from bench.stopwatch import SITE, VARIABLE, read_lines, table
+from bench.stopwatch import VARIABLE, read_lines, site_environment, table
 from bench.workerlog import read_events
 from producer import Narration
 from worker.gpus import visible_gpus
@@ -144,8 +144,7 @@ def _environment(options: argparse.Namespace, folder: Path) -> dict[str, str]:
     if options.slots:
         environment["CHATTERQUEUE_MAX_SLOTS"] = str(options.slots)
     if options.parts:
-        search = [str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment |= {VARIABLE: str(_parts(folder)), "PYTHONPATH": os.pathsep.join(search)}
+        environment |= {VARIABLE: str(_parts(folder)), **site_environment()}
     return environment
 
 

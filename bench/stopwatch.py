@@ -20,11 +20,16 @@ from bench.cpuseconds import cpu_seconds
 #: Names the folder for the notes, a file for each process.
 VARIABLE: Final = "CHATTERQUEUE_STOPWATCH"
 
-#: Goes into PYTHONPATH of a worker that is to have one.
+#: Changes a worker process before it starts.
 SITE: Final = Path(__file__).parent / "workersite"
 
 #: Seconds between two notes.
 NOTE_S: Final = 0.5
+
+
+def site_environment() -> dict[str, str]:
+    """Return what has a worker process load `workersite`, on top of what this process loads."""
+    return {"PYTHONPATH": os.pathsep.join([str(SITE), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 class Stopwatch:

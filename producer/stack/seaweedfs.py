@@ -36,8 +36,8 @@ REGION: Final = "us-east-1"
 #: volumes of its own, so larger ones leave room for fewer buckets.
 VOLUME_MB: Final = 256
 
-#: Mebibytes that its garbage collector keeps to. Without a limit it takes 800 under load; with 256 the collector runs
-#: all the time while many upload at once, and each of them waits twice as long (the same).
+#: Mebibytes that its garbage collector keeps to; without a limit it takes far more under load. With 256 the collector
+#: runs all the time while many upload at once, and each of them waits twice as long (the same).
 MEMORY_MIB: Final = 512
 
 
