@@ -1,6 +1,6 @@
 """How many seconds of speech one GPU makes in a second: the stock package, the plain int8 recipe, and this engine.
 
-    python bench/throughput.py CHECKPOINT [--precisions fp32,bf16,int8] [--passes 2] [--plot]
+    python bench/throughput.py CHECKPOINT [--precisions fp32,bf16,int8] [--passes 4] [--plot]
 
 CHECKPOINT is one of `full_checkpoint.py`, English. All of them speak the segments of `book_lengths.json`, the peers the
 first few; from text tokens to FLAC, watermark included. Writes `bench/results/throughput.json` and, if asked, a PNG.
@@ -26,6 +26,7 @@ import torch  # noqa: E402, TID253 - a benchmark of models
 from bench.gpuwatch import GpuWatch  # noqa: E402
 from bench.peers import PROMPT_S, load_peer, make_scripts, make_voice, speak_one_by_one  # noqa: E402
 from bench.speaking import NUM_VOICES, book_scripts, open_engine, requests_of  # noqa: E402
+from bench.steadyrate import Point, steady_rate  # noqa: E402
 from worker.audio import encode_segment  # noqa: E402
 from worker.engine.request import Take  # noqa: E402
 
@@ -88,25 +89,20 @@ class Progress:
     def __init__(self, name: str) -> None:
         self._name = name
         self._started_s = time.perf_counter()
-        #: (seconds since the start, audio seconds so far), after each segment.
-        self._points: list[tuple[float, float]] = []
+        self._points: list[Point] = []
         self._audio_s = 0.0
 
     def add(self, audio_s: float) -> None:
         """Note a finished segment. Appending is safe from many threads; a line now and then is only for people."""
         self._audio_s += audio_s
         now_s = time.perf_counter() - self._started_s
-        self._points.append((now_s, self._audio_s))
+        self._points.append((now_s, audio_s))
         if len(self._points) % 128 == 0:
             say(self._name, {"segments": len(self._points), "x_real_time": round(self._audio_s / now_s, 1)})
 
     def steady_rate(self) -> float | None:
-        """Return audio seconds per second between the first and the last fifth of the segments."""
-        fifth = len(self._points) // 5
-        if fifth < 1:
-            return None
-        (from_s, from_audio_s), (to_s, to_audio_s) = self._points[fifth], self._points[-fifth]
-        return round((to_audio_s - from_audio_s) / max(to_s - from_s, 1e-9), 1)
+        """Return audio seconds per second without the beginning and the end; see `bench.steadyrate`."""
+        return steady_rate(self._points)
 
 
 def _encode(future: Future[Take], progress: Progress) -> float:
