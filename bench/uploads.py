@@ -1,6 +1,6 @@
 """How long the embedded S3 server takes for segments that come in bursts: `python -m bench.uploads`.
 
-    python -m bench.uploads [--limits 64:256,256:512] [--seconds 45]
+    python -m bench.uploads [--limits 64:256,256:512] [--seconds 45] [--name NAME]
 
 A renderer ends a batch of speeches at once, and the threads of a worker store all of them at the same moment. The
 server is started as the product starts it, and with other sizes of volumes (megabytes) and other limits of its memory
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import threading
 import time
@@ -89,15 +90,18 @@ def main() -> None:
     parser.add_argument("--burst", type=int, default=32, help="segments at once")
     parser.add_argument("--bytes", type=int, default=430_000, help="of a segment")
     parser.add_argument("--seconds", type=float, default=45.0)
-    parser.add_argument("--name", help="of the result file; without it nothing is recorded")
+    parser.add_argument("--name", default="uploads", help="of the result file")
     options = parser.parse_args()
     servers = []
     for limits in options.limits.split(","):
         servers.append(measure(options, limits))
         print(json.dumps(servers[-1]), flush=True)
-    if options.name:
-        settings = {"per_s": options.per_s, "burst": options.burst, "bytes": options.bytes, "seconds": options.seconds}
-        print(write_result(options.name, {"command": "python -m bench.uploads", **settings, "servers": servers}))
+    result = {
+        "command": " ".join(["python -m bench.uploads", *sys.argv[1:]]),
+        "settings": {name: getattr(options, name) for name in ("per_s", "burst", "bytes", "seconds")},
+        "servers": servers,
+    }
+    print(write_result(options.name, result))
 
 
 if __name__ == "__main__":
