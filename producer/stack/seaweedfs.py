@@ -37,7 +37,7 @@ REGION: Final = "us-east-1"
 VOLUME_MB: Final = 256
 
 #: Mebibytes that its garbage collector keeps to; without a limit it takes far more under load. With 256 the collector
-#: runs all the time while many upload at once, and each of them waits twice as long (the same).
+#: runs all the time while many upload at once, and each of them waits almost twice as long (the same).
 MEMORY_MIB: Final = 512
 
 
